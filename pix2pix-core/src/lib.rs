@@ -1,0 +1,7 @@
+//! Paired image translation: from aligned pairs of pictures to a network that turns one into the other.
+//!
+//! The rooms, from left to right, each importing only those before it: [`pixel`], [`seed`], [`networks`], ... The core prints
+//! nothing, reads no clock and no environment variable, and knows no command-line flag.
+
+pub mod networks;
+pub mod seed;

@@ -3,5 +3,8 @@
 //! The rooms, from left to right, each importing only those before it: [`pixel`], [`seed`], [`networks`], ... The core prints
 //! nothing, reads no clock and no environment variable, and knows no command-line flag.
 
+pub mod device;
+pub mod loss;
 pub mod networks;
+pub mod schedule;
 pub mod seed;

@@ -86,7 +86,7 @@ pub fn visit_state(network: &impl Module, take: &mut dyn FnMut(&str, TensorData)
 /// A tensor that is missing, has another shape, or is left over. The network is consumed then.
 pub fn load_state<M: Module>(network: M, mut tensors: BTreeMap<String, TensorData>) -> Result<M, StateError> {
     for TensorSpec { name, shape: expected } in state_specs(&network) {
-        let found = tensors.get(&name).ok_or_else(|| StateError::Missing { name: name.clone() })?.shape.to_vec();
+        let found = tensors.get(&name).ok_or_else(|| StateError::Missing { name: name.clone() })?.shape().to_vec();
         if found != expected {
             return Err(StateError::Shape { name, expected, found });
         }

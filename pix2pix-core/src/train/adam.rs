@@ -1,0 +1,289 @@
+//! Adam (Kingma and Ba 2015) over all parameters of a network.
+//!
+//! On CPU devices parameters and moments are updated in place, in one pass over memory; elsewhere with the device's own
+//! tensor operations. Both compute the same formula.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{Gradients, Tensor, TensorData},
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Entry;
+
+/// Values that one thread updates at a time.
+const CHUNK: usize = 1 << 14;
+
+/// Constants of Adam. `Default` is the paper's: 2e-4, 0.5, 0.999, 1e-8.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamConfig {
+    /// Initial learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { learning_rate: 2e-4, beta1: 0.5, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+/// The moments of all parameters of one network, by the parameter's path.
+#[derive(Clone, Debug, Default)]
+pub struct Adam {
+    moments: BTreeMap<String, [Tensor<1>; 2]>,
+    num_updates: u64,
+    on_host: bool,
+}
+
+impl Adam {
+    /// No moments yet. `on_host` chooses the in-place update, for devices whose tensors are host memory.
+    pub fn new(on_host: bool) -> Self {
+        Self { moments: BTreeMap::new(), num_updates: 0, on_host }
+    }
+
+    /// Moves every parameter that has a gradient.
+    pub fn update<M: Module>(
+        &mut self,
+        network: M,
+        gradients: &mut Gradients,
+        config: &AdamConfig,
+        learning_rate: f64,
+    ) -> M {
+        self.num_updates += 1;
+        let power = i32::try_from(self.num_updates).unwrap_or(i32::MAX);
+        let rates = Rates {
+            step: learning_rate / (1.0 - config.beta1.powi(power)),
+            root: (1.0 - config.beta2.powi(power)).sqrt().recip(),
+            config: config.clone(),
+        };
+        network.map(&mut Updater { adam: self, gradients, rates, path: Vec::new() })
+    }
+
+    /// The moments as tensors for a checkpoint, named `group.first.*` and `group.second.*`.
+    pub fn entries(&self, group: &str) -> Vec<Entry> {
+        let parts = self.moments.iter().flat_map(|(path, moments)| {
+            ["first", "second"].into_iter().zip(moments).map(move |(part, moment)| {
+                let tensor = moment.clone();
+                Entry {
+                    name: format!("{group}.{part}.{path}"),
+                    shape: tensor.dims().to_vec(),
+                    fetch: Box::new(move || tensor.into_data()),
+                }
+            })
+        });
+        parts.collect()
+    }
+
+    /// Puts moments back that [`Self::entries`] gave, without their group.
+    ///
+    /// # Errors
+    /// The name of a first moment without a second one, or the other way round.
+    pub fn restore(
+        mut tensors: BTreeMap<String, TensorData>,
+        num_updates: u64,
+        on_host: bool,
+        device: &burn::tensor::Device,
+    ) -> Result<Self, String> {
+        let mut moments = BTreeMap::new();
+        let firsts = tensors.keys().filter_map(|name| name.strip_prefix("first.")).map(str::to_owned);
+        for path in firsts.collect::<Vec<_>>() {
+            let take = |tensors: &mut BTreeMap<String, TensorData>, part: &str| {
+                let name = format!("{part}.{path}");
+                tensors.remove(&name).map(|data| Tensor::<1>::from_data(data, device)).ok_or(name)
+            };
+            let pair = [take(&mut tensors, "first")?, take(&mut tensors, "second")?];
+            moments.insert(path, pair);
+        }
+        match tensors.into_keys().next() {
+            Some(left) => Err(left),
+            None => Ok(Self { moments, num_updates, on_host }),
+        }
+    }
+
+    /// Number of updates so far; the bias correction depends on it.
+    pub const fn num_updates(&self) -> u64 {
+        self.num_updates
+    }
+}
+
+/// What is the same for all parameters of one update.
+struct Rates {
+    /// Learning rate over the first moment's bias correction.
+    step: f64,
+    /// One over the root of the second moment's bias correction.
+    root: f64,
+    config: AdamConfig,
+}
+
+struct Updater<'a> {
+    adam: &'a mut Adam,
+    gradients: &'a mut Gradients,
+    rates: Rates,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Updater<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = tensor.grad_remove(self.gradients) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let dims = tensor.dims();
+        let values = tensor.inner().reshape([-1]);
+        let gradient = gradient.without_autodiff().reshape([-1]);
+        let path = self.path.join(".");
+        let moments = self.adam.moments.remove(&path).unwrap_or_else(|| [values.zeros_like(), values.zeros_like()]);
+        let (values, moments) = if self.adam.on_host {
+            in_place(values, gradient, moments, &self.rates)
+        } else {
+            by_tensors(values, gradient, moments, &self.rates)
+        };
+        self.adam.moments.insert(path, moments);
+        Param::from_mapped_value(id, Tensor::from_inner(values.reshape(dims)).require_grad(), mapper)
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+}
+
+/// One pass over values, moments and gradient, in the memory that they have.
+fn in_place(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    rates: &Rates,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let device = values.device();
+    let [first, second] = moments;
+    let [mut values, gradient, mut first, mut second] = [values, gradient, first, second].map(Tensor::into_data);
+    let (beta1, beta2) = (rates.config.beta1 as f32, rates.config.beta2 as f32);
+    let (step, root, epsilon) = (rates.step as f32, rates.root as f32, rates.config.epsilon as f32);
+    let floats = "parameters, gradients and moments are 32-bit floats";
+    values
+        .as_mut_slice::<f32>()
+        .expect(floats)
+        .par_chunks_mut(CHUNK)
+        .zip(first.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
+        .zip(second.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
+        .zip(gradient.as_slice::<f32>().expect(floats).par_chunks(CHUNK))
+        .for_each(|(((values, first), second), gradient)| {
+            for (((value, m), v), &g) in values.iter_mut().zip(first).zip(second).zip(gradient) {
+                *m = beta1 * *m + (1.0 - beta1) * g;
+                *v = beta2 * *v + (1.0 - beta2) * g * g;
+                *value -= step * *m / (v.sqrt() * root + epsilon);
+            }
+        });
+    let back = |data| Tensor::from_data(data, &device);
+    (back(values), [back(first), back(second)])
+}
+
+/// The same formula in tensor operations.
+fn by_tensors(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    rates: &Rates,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let [first, second] = moments;
+    let (beta1, beta2) = (rates.config.beta1, rates.config.beta2);
+    let first = first * beta1 + gradient.clone() * (1.0 - beta1);
+    let second = second * beta2 + gradient.square() * (1.0 - beta2);
+    let moved = first.clone() * rates.step / (second.clone().sqrt() * rates.root + rates.config.epsilon);
+    (values - moved, [first, second])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tolerance};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Two {
+        weight: Param<Tensor<2>>,
+        bias: Param<Tensor<1>>,
+    }
+
+    fn two(device: &Device) -> Two {
+        Two {
+            weight: Param::from_tensor(Tensor::from_floats([[1.0, -2.0], [0.5, 3.0]], device)),
+            bias: Param::from_tensor(Tensor::from_floats([0.25, -0.75], device)),
+        }
+    }
+
+    fn run(on_host: bool, num_updates: usize) -> (TensorData, TensorData, Adam) {
+        let device = Device::flex().autodiff();
+        let mut network = two(&device);
+        let mut adam = Adam::new(on_host);
+        let config = AdamConfig { learning_rate: 0.1, ..Default::default() };
+        for _ in 0..num_updates {
+            let loss = network.weight.val().square().sum() + (network.bias.val() * 3.0).sum();
+            let mut gradients = loss.backward();
+            network = adam.update(network, &mut gradients, &config, 0.1);
+        }
+        (network.weight.val().into_data(), network.bias.val().into_data(), adam)
+    }
+
+    #[test]
+    fn the_first_update_moves_every_value_by_the_learning_rate_against_its_gradient() {
+        for on_host in [true, false] {
+            let (weight, bias, _) = run(on_host, 1);
+            let expected = TensorData::from([[0.9_f32, -1.9], [0.4, 2.9]]);
+            weight.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+            bias.assert_approx_eq::<f32>(&TensorData::from([0.15_f32, -0.85]), Tolerance::absolute(1e-5));
+        }
+    }
+
+    #[test]
+    fn several_updates_follow_the_published_formula() {
+        // One value by hand in f64: loss w^2 from w = 1, learning rate 0.1, betas 0.5 and 0.999.
+        let (mut w, mut m, mut v) = (1.0_f64, 0.0, 0.0);
+        for t in 1..=5 {
+            let g = 2.0 * w;
+            m = 0.5 * m + 0.5 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let (m_hat, v_hat) = (m / (1.0 - 0.5_f64.powi(t)), v / (1.0 - 0.999_f64.powi(t)));
+            w -= 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
+        }
+        for on_host in [true, false] {
+            let found = run(on_host, 5).0.iter::<f32>().next().expect("the first weight");
+            assert!((f64::from(found) - w).abs() < 1e-5, "{found} and {w}");
+        }
+    }
+
+    #[test]
+    fn restored_moments_go_on_as_if_nothing_had_happened() {
+        let device = Device::flex();
+        let (.., adam) = run(true, 3);
+        let saved = adam.entries("adam").into_iter().map(|entry| {
+            let name = entry.name.strip_prefix("adam.").expect("the group").to_owned();
+            (name, (entry.fetch)())
+        });
+        let saved = saved.collect::<BTreeMap<_, _>>();
+        let restored = Adam::restore(saved.clone(), 3, true, &device).expect("whole");
+        assert_eq!(restored.num_updates(), adam.num_updates());
+        for (path, moments) in &adam.moments {
+            for (before, after) in moments.iter().zip(&restored.moments[path]) {
+                assert_eq!(before.to_data(), after.to_data(), "{path}");
+            }
+        }
+        let mut broken = saved;
+        broken.remove("second.bias");
+        assert_eq!(Adam::restore(broken, 3, true, &device).err(), Some("second.bias".into()));
+    }
+}

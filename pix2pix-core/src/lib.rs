@@ -6,5 +6,6 @@
 pub mod device;
 pub mod loss;
 pub mod networks;
+pub mod pixel;
 pub mod schedule;
 pub mod seed;

@@ -62,7 +62,7 @@ pub fn stack(planes: Vec<Planes>, device: &Device) -> Tensor<4> {
 /// - returns: `batch` planes of `[channels, height, width]`
 pub fn unstack(tensor: Tensor<4>) -> Vec<Planes> {
     let [_, channels, height, width] = tensor.dims();
-    let values = tensor.into_data().convert::<f32>().into_vec::<f32>().expect("the data was converted to f32");
+    let values = tensor.into_data().convert::<f32>().try_into_vec::<f32>().expect("the data was converted to f32");
     values
         .chunks_exact(channels * height * width)
         .map(|part| Planes { channels, height, width, values: part.to_vec() })

@@ -3,9 +3,13 @@
 //! The rooms, from left to right, each importing only those before it: [`pixel`], [`seed`], [`networks`], ... The core prints
 //! nothing, reads no clock and no environment variable, and knows no command-line flag.
 
+pub mod batch;
+pub mod checkpoint;
 pub mod device;
 pub mod loss;
+pub mod metrics;
 pub mod networks;
+pub mod pairs;
 pub mod pixel;
 pub mod schedule;
 pub mod seed;

@@ -15,7 +15,7 @@ use burn::tensor::{DType, TensorData};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 
-use crate::networks::{DiscriminatorConfig, NetworkError, StateError, UnetConfig};
+use crate::networks::{DiscriminatorConfig, Fetch, NetworkError, StateError, UnetConfig};
 
 /// The format of the description; raised when an older reader would misunderstand it.
 pub const FORMAT: u32 = 1;
@@ -166,7 +166,7 @@ pub struct Entry {
     /// Sizes of its axes.
     pub shape: Vec<usize>,
     /// Gives the values, 32-bit floats.
-    pub fetch: Box<dyn FnOnce() -> TensorData>,
+    pub fetch: Fetch,
 }
 
 /// Writes a checkpoint: a temporary file in the same folder, flushed to disk, then renamed.

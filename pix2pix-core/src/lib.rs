@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod device;
+pub mod evaluate;
 pub mod loss;
 pub mod metrics;
 pub mod networks;
@@ -13,3 +14,5 @@ pub mod pairs;
 pub mod pixel;
 pub mod schedule;
 pub mod seed;
+pub mod train;
+pub mod translate;

@@ -16,7 +16,7 @@ pub use dropout::DropoutSeed;
 pub use layers::Upsampling;
 pub use norm::{NormKind, Statistics};
 pub use patchgan::{DiscriminatorConfig, DiscriminatorKind, PatchGan};
-pub use state::{StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state};
+pub use state::{Fetch, StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state};
 pub use unet::{Unet, UnetConfig};
 
 /// How a forward pass treats what differs between training and use.

@@ -63,12 +63,17 @@ pub fn state_specs(network: &impl Module) -> Vec<TensorSpec> {
     specs.1
 }
 
-/// Calls `take` with the name and the values of every tensor, in the order of [`state_specs`].
-pub fn visit_state(network: &impl Module, take: &mut dyn FnMut(&str, TensorData)) {
-    struct Values<'a>(Path, &'a mut dyn FnMut(&str, TensorData));
+/// Takes the values of a tensor from its device.
+pub type Fetch = Box<dyn FnOnce() -> TensorData>;
+
+/// Calls `take` for every tensor, in the order of [`state_specs`]; values leave the device only when they are fetched.
+pub fn visit_state(network: &impl Module, take: &mut dyn FnMut(TensorSpec, Fetch)) {
+    struct Values<'a>(Path, &'a mut dyn FnMut(TensorSpec, Fetch));
     impl ModuleVisitor for Values<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            (self.1)(&self.0.name(), param.val().into_data());
+            let tensor = param.val();
+            let spec = TensorSpec { name: self.0.name(), shape: tensor.dims().to_vec() };
+            (self.1)(spec, Box::new(move || tensor.into_data()));
         }
         fn enter_module(&mut self, name: &str, _: &str) {
             self.0.0.push(name.to_owned());
@@ -144,7 +149,7 @@ mod tests {
 
     fn state(network: &impl Module) -> BTreeMap<String, TensorData> {
         let mut tensors = BTreeMap::new();
-        visit_state(network, &mut |name, data| assert!(tensors.insert(name.to_owned(), data).is_none()));
+        visit_state(network, &mut |spec, fetch| assert!(tensors.insert(spec.name, fetch()).is_none()));
         tensors
     }
 

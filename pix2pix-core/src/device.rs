@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use burn::tensor::Device;
+pub use burn::tensor::Device;
 
 /// A kind of device, compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,470 @@
+//! What users write: commands and options. Nothing here does anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pix2pix_core::{
+    device::DeviceName,
+    pairs::{Direction, Layout, Split},
+    translate::TestMode,
+};
+
+/// Paired image translation: train on aligned pairs of pictures, translate pictures.
+#[derive(Debug, Parser)]
+#[command(name = "p2p", version, max_term_width = 100)]
+pub struct Cli {
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a generator on aligned pairs
+    Train(Box<TrainArgs>),
+    /// Translate pictures with a trained model
+    Translate(TranslateArgs),
+    /// Score a trained model on pairs
+    Evaluate(EvaluateArgs),
+    /// Look a data set over before training on it
+    Check(CheckArgs),
+    /// Generate aligned pairs: a town from above, or a street
+    Synth(SynthArgs),
+    /// Generate pairs, train, translate unseen pictures and leave a report, in a few minutes
+    Demo(DemoArgs),
+    /// List public paired data sets
+    Datasets(DatasetsArgs),
+    /// List the devices of this build and this machine
+    Devices,
+    /// Measure parts of this toolkit
+    Bench(BenchArgs),
+}
+
+/// A picture size, `256` or `512x256`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub width: usize,
+    pub height: usize,
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
+    let size = match text.split_once('x') {
+        Some((width, height)) => side(width).zip(side(height)),
+        None => side(text).map(|side| (side, side)),
+    };
+    size.map(|(width, height)| Size { width, height }).ok_or_else(|| "a size is written 256 or 512x256".into())
+}
+
+fn parse_direction(text: &str) -> Result<Direction, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "atob" => Ok(Direction::AtoB),
+        "btoa" => Ok(Direction::BtoA),
+        _ => Err("a direction is AtoB or BtoA".into()),
+    }
+}
+
+fn parse_layout(text: &str) -> Result<Layout, String> {
+    let known = || Layout::ALL.map(Layout::name).join(", ");
+    Layout::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| format!("known layouts: {}", known()))
+}
+
+fn parse_color(text: &str) -> Result<[u8; 3], String> {
+    let parts = text.split(',').map(|part| part.trim().parse::<u8>()).collect::<Result<Vec<_>, _>>();
+    let color = parts.ok().and_then(|parts| <[u8; 3]>::try_from(parts).ok());
+    color.ok_or_else(|| "a colour is written red,green,blue with values from 0 to 255".into())
+}
+
+/// Which files make pairs.
+#[derive(Args, Clone, Debug)]
+pub struct PairsArgs {
+    /// Folder of the data set
+    #[arg(long, value_name = "DIR")]
+    pub pairs: PathBuf,
+    /// How its files are laid out: side-by-side, two-folders, pix2pix-hd or cityscapes [default: found out]
+    #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
+    pub layout: Option<Layout>,
+    /// Which half is the source: AtoB or BtoA [default: AtoB]
+    #[arg(long, value_name = "DIRECTION", value_parser = parse_direction)]
+    pub direction: Option<Direction>,
+    /// The source holds label ids 0 to N-1 instead of a picture
+    #[arg(long, value_name = "N")]
+    pub labels: Option<usize>,
+    /// Add the edges of instances to a source of label ids
+    #[arg(long)]
+    pub instance_edges: bool,
+    /// Channels of the source, 1 or 3 [default: those of the data]
+    #[arg(long, value_name = "N")]
+    pub source_channels: Option<usize>,
+    /// Channels of the target, 1 or 3 [default: those of the data]
+    #[arg(long, value_name = "N")]
+    pub target_channels: Option<usize>,
+    /// Colour under transparent pixels [default: 255,255,255]
+    #[arg(long, value_name = "R,G,B", value_parser = parse_color)]
+    pub alpha_background: Option<[u8; 3]>,
+    /// Part of the training pairs that is held out where no folder holds validation pairs [default: 0.05]
+    #[arg(long, value_name = "FRACTION")]
+    pub val_fraction: Option<f64>,
+}
+
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// Folder of the data set
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["resume", "config"])]
+    pub pairs: Option<PathBuf>,
+    /// How its files are laid out: side-by-side, two-folders, pix2pix-hd or cityscapes [default: found out]
+    #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
+    pub layout: Option<Layout>,
+    /// Which half is the source: AtoB or BtoA [default: AtoB]
+    #[arg(long, value_name = "DIRECTION", value_parser = parse_direction)]
+    pub direction: Option<Direction>,
+    /// The source holds label ids 0 to N-1 instead of a picture
+    #[arg(long, value_name = "N")]
+    pub labels: Option<usize>,
+    /// Add the edges of instances to a source of label ids
+    #[arg(long)]
+    pub instance_edges: bool,
+    /// Channels of the source, 1 or 3 [default: those of the data]
+    #[arg(long, value_name = "N")]
+    pub source_channels: Option<usize>,
+    /// Channels of the target, 1 or 3 [default: those of the data]
+    #[arg(long, value_name = "N")]
+    pub target_channels: Option<usize>,
+    /// Colour under transparent pixels [default: 255,255,255]
+    #[arg(long, value_name = "R,G,B", value_parser = parse_color)]
+    pub alpha_background: Option<[u8; 3]>,
+    /// Part of the training pairs that is held out where no folder holds validation pairs [default: 0.05]
+    #[arg(long, value_name = "FRACTION")]
+    pub val_fraction: Option<f64>,
+    /// Leave out pairs that cannot be read instead of refusing to train
+    #[arg(long)]
+    pub skip_bad: bool,
+
+    /// Size of training pictures, 256 or 512x256; sides are multiples of 32 [default: 256]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Augmentation")]
+    pub size: Option<Size>,
+    /// Size after resizing over the size of the crop [default: 1.1171875, which is 286/256]
+    #[arg(long, value_name = "FACTOR", help_heading = "Augmentation")]
+    pub load_scale: Option<f64>,
+    /// Cut crops from full size instead of resizing
+    #[arg(long, help_heading = "Augmentation")]
+    pub no_resize: bool,
+    /// Never exchange left and right
+    #[arg(long, help_heading = "Augmentation")]
+    pub no_flip: bool,
+    /// Exchange top and bottom half of the time, for pictures from above
+    #[arg(long, help_heading = "Augmentation")]
+    pub vertical_flip: bool,
+    /// Turn by random quarter turns, for pictures from above
+    #[arg(long, help_heading = "Augmentation")]
+    pub quarter_turns: bool,
+    /// Scale brightness, contrast and saturation of the source by up to this much, 0 to below 1
+    #[arg(long, value_name = "STRENGTH", help_heading = "Augmentation")]
+    pub source_jitter: Option<f64>,
+
+    /// Channels after the first convolution of both networks [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Networks")]
+    pub width: Option<usize>,
+    /// Downsamplings of the U-Net, at least 5 [default: as many as the size allows, at most 10]
+    #[arg(long, value_name = "N", help_heading = "Networks")]
+    pub depth: Option<usize>,
+    /// Normalisation of both networks [default: batch]
+    #[arg(long, value_name = "NORM", help_heading = "Networks")]
+    pub norm: Option<Norm>,
+    /// How the decoder doubles the size [default: transposed]
+    #[arg(long, value_name = "WAY", help_heading = "Networks")]
+    pub upsampling: Option<UpsamplingArg>,
+    /// No dropout in the generator
+    #[arg(long, help_heading = "Networks")]
+    pub no_dropout: bool,
+    /// Downsamplings of the patch discriminator, 1 to 6 [default: 3, patches of 70 pixels]
+    #[arg(long, value_name = "N", help_heading = "Networks")]
+    pub num_layers: Option<usize>,
+    /// A discriminator of single pixels instead of patches
+    #[arg(long, help_heading = "Networks")]
+    pub pixel_discriminator: bool,
+
+    /// Adversarial loss [default: vanilla]
+    #[arg(long, value_name = "LOSS", help_heading = "Objective")]
+    pub objective: Option<AdversarialArg>,
+    /// Reconstruction loss [default: l1]
+    #[arg(long, value_name = "LOSS", help_heading = "Objective")]
+    pub reconstruction: Option<ReconstructionArg>,
+    /// Weight of the reconstruction loss [default: 100]
+    #[arg(long, value_name = "WEIGHT", help_heading = "Objective")]
+    pub reconstruction_weight: Option<f64>,
+
+    /// Epochs at the initial learning rate [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Length", conflicts_with = "steps")]
+    pub epochs: Option<u64>,
+    /// Epochs after them, over which the learning rate falls to zero [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Length", conflicts_with = "steps")]
+    pub decay_epochs: Option<u64>,
+    /// Length in steps instead of epochs; the learning rate falls over the second half
+    #[arg(long, value_name = "N", help_heading = "Length")]
+    pub steps: Option<u64>,
+    /// How the learning rate goes [default: linear]
+    #[arg(long, value_name = "POLICY", help_heading = "Length")]
+    pub schedule: Option<PolicyArg>,
+    /// Initial learning rate [default: 0.0002]
+    #[arg(long, value_name = "RATE", help_heading = "Length")]
+    pub learning_rate: Option<f64>,
+
+    /// Pairs of a batch [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub batch_size: Option<usize>,
+    /// Number of earlier fakes that the discriminator may see again [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub pool_size: Option<usize>,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub seed: Option<u64>,
+    /// Threads that load pairs [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub threads: Option<usize>,
+    /// Keep decoded pairs in this much memory, in MiB [default: 0]
+    #[arg(long, value_name = "MIB", help_heading = "Training")]
+    pub cache_mib: Option<usize>,
+    /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
+    #[arg(long, value_name = "DEVICE", default_value = "flex", help_heading = "Training")]
+    pub device: DeviceName,
+    /// Save the state of training at least every so many steps [default: 500]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub save_every: Option<u64>,
+
+    /// Folder that holds runs
+    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]
+    pub runs: PathBuf,
+    /// Name of the run [default: made from data set and direction]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub name: Option<String>,
+    /// Go on with a run: its name or folder
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["name", "config"])]
+    pub resume: Option<PathBuf>,
+    /// Configuration file; options given here come before it
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Set one key of the configuration, for example schedule.policy=cosine
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Run")]
+    pub settings: Vec<String>,
+}
+
+/// Which model, and how it is used.
+#[derive(Args, Clone, Debug)]
+pub struct ModelArgs {
+    /// Model: a run's folder or name, or a checkpoint file [default: runs/latest]
+    #[arg(long, value_name = "MODEL", env = "P2P_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Checkpoint of a run: latest, best or epoch-N
+    #[arg(long, value_name = "NAME", default_value = "latest")]
+    pub checkpoint: String,
+    /// Statistics of the picture (image), of training (running), or of the picture with dropout as in the paper (paper)
+    #[arg(long, value_name = "MODE", default_value = "image")]
+    pub test_mode: TestModeArg,
+    /// Seed of dropout in the paper's mode
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+}
+
+#[derive(Args, Debug)]
+pub struct TranslateArgs {
+    /// Pictures, folders of pictures, or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// File, or folder for several pictures, or - for standard output
+    #[arg(long, short, value_name = "OUTPUT")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Resize pictures to this size first, as the published protocol does
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub resize: Option<Size>,
+    /// Write source and translation beside each other
+    #[arg(long)]
+    pub side_by_side: bool,
+    /// File or folder of targets of the same stems, shown third with --side-by-side
+    #[arg(long, value_name = "PATH", requires = "side_by_side")]
+    pub target: Option<PathBuf>,
+    /// File or folder of instance ids of the same stems, for models that draw their edges
+    #[arg(long, value_name = "PATH")]
+    pub instances: Option<PathBuf>,
+    /// Format of pictures in an output folder
+    #[arg(long, value_name = "FORMAT", default_value = "png")]
+    pub format: String,
+}
+
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    pub pairs: PairsArgs,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Score only this split [default: all pairs]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<SplitArg>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub pairs: PairsArgs,
+    /// Where the contact sheet goes; none is written with --no-contact-sheet
+    #[arg(long, value_name = "FILE", default_value = "contact-sheet.png")]
+    pub contact_sheet: PathBuf,
+    /// Write no contact sheet
+    #[arg(long)]
+    pub no_contact_sheet: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct SynthArgs {
+    /// What is generated
+    #[arg(long, value_name = "SCENE", default_value = "town")]
+    pub scene: SceneArg,
+    /// Number of pairs
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub count: usize,
+    /// Size of a picture, 256 or 512x256
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256")]
+    pub size: Size,
+    /// Seed of the world
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Folder to be made
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Folder for everything that the demo makes
+    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    pub out: PathBuf,
+    /// Length of training
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Size of pictures
+    #[arg(long, value_name = "SIZE", default_value_t = 128)]
+    pub size: usize,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+}
+
+#[derive(Args, Debug)]
+pub struct DatasetsArgs {
+    /// Only those whose name or task holds this text
+    #[arg(value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub what: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Pairs per second of the loader
+    Loader {
+        /// Folder of the data set
+        #[arg(long, value_name = "DIR")]
+        pairs: PathBuf,
+        /// Size of training pictures
+        #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256")]
+        size: Size,
+        /// Threads that load
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        threads: usize,
+        /// Keep decoded pairs in this much memory, in MiB
+        #[arg(long, value_name = "MIB", default_value_t = 0)]
+        cache_mib: usize,
+        /// Number of passes over the data
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        repeat: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            /// The name as configuration files have it.
+            pub fn key(self) -> String {
+                self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+            }
+        }
+    };
+}
+
+choices!(Norm { Batch, Instance, None });
+choices!(UpsamplingArg { Transposed, ResizeConv });
+choices!(AdversarialArg { Vanilla, Lsgan, Hinge });
+choices!(ReconstructionArg { L1, L2, Charbonnier });
+choices!(PolicyArg { Linear, Cosine, Step, Constant });
+choices!(SceneArg { Town, Street });
+choices!(SplitArg { Train, Val, Test });
+choices!(TestModeArg { Image, Running, Paper });
+
+impl From<TestModeArg> for TestMode {
+    fn from(mode: TestModeArg) -> Self {
+        match mode {
+            TestModeArg::Image => Self::Image,
+            TestModeArg::Running => Self::Running,
+            TestModeArg::Paper => Self::Paper,
+        }
+    }
+}
+
+impl From<SplitArg> for Split {
+    fn from(split: SplitArg) -> Self {
+        match split {
+            SplitArg::Train => Self::Train,
+            SplitArg::Val => Self::Val,
+            SplitArg::Test => Self::Test,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_square_and_oblong() {
+        assert_eq!(parse_size("256"), Ok(Size { width: 256, height: 256 }));
+        assert_eq!(parse_size("512x256"), Ok(Size { width: 512, height: 256 }));
+        assert!(parse_size("0").is_err() && parse_size("axb").is_err() && parse_size("").is_err());
+    }
+}

@@ -1,0 +1,251 @@
+//! `p2p translate`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::mpsc::sync_channel,
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+use pix2pix_core::{
+    pixel::{
+        Picture,
+        decode::{DecodeOptions, decode_picture, is_picture_path},
+        encode::{encode, png_bytes, write_whole},
+        resize::bicubic,
+    },
+    translate::{Source, TestMode, TranslateOptions, Translator},
+};
+use walkdir::WalkDir;
+
+use crate::{args::TranslateArgs, model, printer::{Printer, line}};
+
+/// Pictures between decoding, network and encoding.
+const IN_BETWEEN: usize = 2;
+/// Pixels between pictures side by side.
+const GAP: usize = 0;
+
+/// One picture to be translated.
+struct Job {
+    input: PathBuf,
+    output: PathBuf,
+    target: Option<PathBuf>,
+    instances: Option<PathBuf>,
+}
+
+pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
+    let translator = model::load(&args.model)?;
+    let options = TranslateOptions {
+        test_mode: TestMode::from(args.model.test_mode),
+        resize: args.resize.map(|size| (size.width, size.height)),
+        seed: args.model.seed,
+    };
+    if args.inputs.iter().any(|input| input == Path::new("-")) {
+        return pipe(args, &translator, &options);
+    }
+    let jobs = plan(args)?;
+    let total = jobs.len();
+    let bar = printer.bar(total as u64, "translating");
+    let failed = work(&jobs, args, &translator, &options, &|| bar.inc(1));
+    bar.finish_and_clear();
+    if failed.is_empty() {
+        printer.say(&format!("translated {total} {}", if total == 1 { "picture" } else { "pictures" }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    line(&format!("error: {} of {total} pictures could not be translated:", failed.len()));
+    for (input, error) in &failed {
+        line(&format!("  {}: {error:#}", input.display()));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// From standard input to standard output or a file.
+fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOptions) -> Result<ExitCode> {
+    if args.inputs.len() > 1 {
+        bail!("standard input comes alone, found {} inputs", args.inputs.len());
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+    let origin = Path::new("standard input");
+    let instances = args.instances.as_deref().map(read).transpose()?;
+    let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
+    let target = args.target.as_deref().filter(|path| path.is_file());
+    let picture = finish(&source, target, args, translator, options)?;
+    let text = text_of(translator, options);
+    if args.output == Path::new("-") {
+        std::io::stdout().lock().write_all(&png_bytes(&picture, &text)?).context("cannot write standard output")?;
+    } else {
+        write_whole(&args.output, &encode(&picture, &args.output, &text)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which file becomes which; refuses whatever would be lost.
+fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
+    if args.output == Path::new("-") {
+        bail!("standard output takes the picture of standard input only: p2p translate - -o -");
+    }
+    let one = matches!(args.inputs.as_slice(), [only] if only.is_file());
+    let into_folder = !one || args.output.is_dir();
+    let mut jobs = Vec::new();
+    for input in &args.inputs {
+        if input.is_dir() {
+            for entry in WalkDir::new(input).follow_links(true).sort_by_file_name() {
+                let entry = entry.with_context(|| format!("cannot list {}", input.display()))?;
+                if entry.file_type().is_file() && is_picture_path(entry.path()) {
+                    let relative = entry.path().strip_prefix(input).unwrap_or(entry.path());
+                    jobs.push((entry.path().to_owned(), relative.to_owned()));
+                }
+            }
+        } else {
+            // What is not there is listed with the other failures.
+            jobs.push((input.clone(), input.file_name().map(PathBuf::from).unwrap_or_default()));
+        }
+    }
+    if jobs.is_empty() {
+        bail!("no pictures in {}", args.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "));
+    }
+    let partner = |side: &Option<PathBuf>, relative: &Path| -> Option<PathBuf> {
+        let side = side.as_ref()?;
+        if side.is_file() { Some(side.clone()) } else { same_stem(&side.join(relative)) }
+    };
+    let mut taken = BTreeMap::<PathBuf, PathBuf>::new();
+    let mut planned = Vec::with_capacity(jobs.len());
+    for (input, relative) in jobs {
+        let output =
+            if into_folder { args.output.join(&relative).with_extension(&args.format) } else { args.output.clone() };
+        if let (Ok(from), Ok(to)) = (input.canonicalize(), output.canonicalize())
+            && from == to
+        {
+            bail!("{} would be written over itself; choose another output", input.display());
+        }
+        if let Some(other) = taken.insert(output.clone(), input.clone()) {
+            bail!("{} and {} would both become {}", other.display(), input.display(), output.display());
+        }
+        let (target, instances) = (partner(&args.target, &relative), partner(&args.instances, &relative));
+        planned.push(Job { input, output, target, instances });
+    }
+    Ok(planned)
+}
+
+/// A file of the same stem, whatever its ending.
+fn same_stem(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    let stem = path.file_stem()?;
+    let entries = fs::read_dir(path.parent()?).ok()?;
+    entries.flatten().map(|entry| entry.path()).find(|path| path.file_stem() == Some(stem) && is_picture_path(path))
+}
+
+/// Decodes, translates and encodes, each on a thread of its own; what fails is listed and does not stop the rest.
+fn work<'a>(
+    jobs: &'a [Job],
+    args: &TranslateArgs,
+    translator: &Translator,
+    options: &TranslateOptions,
+    done: &(dyn Fn() + Sync),
+) -> Vec<(&'a Path, anyhow::Error)> {
+    let (to_network, decoded) = sync_channel::<(&Job, Result<Source>)>(IN_BETWEEN);
+    let (to_encoder, translated) = sync_channel::<(&Job, Result<Picture>)>(IN_BETWEEN);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for job in jobs {
+                if to_network.send((job, decode(job, translator, options))).is_err() {
+                    break;
+                }
+            }
+        });
+        let encoder = scope.spawn(move || {
+            let text = text_of(translator, options);
+            let mut failed = Vec::new();
+            for (job, picture) in translated {
+                if let Err(error) = picture.and_then(|picture| write(&picture, &job.output, &text)) {
+                    failed.push((job.input.as_path(), error));
+                }
+                done();
+            }
+            failed
+        });
+        for (job, source) in decoded {
+            let finished =
+                source.and_then(|source| finish(&source, job.target.as_deref(), args, translator, options));
+            if to_encoder.send((job, finished)).is_err() {
+                break;
+            }
+        }
+        drop(to_encoder);
+        encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn decode(job: &Job, translator: &Translator, options: &TranslateOptions) -> Result<Source> {
+    let bytes = read(&job.input)?;
+    let instances = job.instances.as_deref().map(read).transpose()?;
+    Ok(translator.decode(&bytes, &job.input, instances.as_deref(), options)?)
+}
+
+/// Runs the network, and puts pictures beside each other when that is wanted.
+fn finish(
+    source: &Source,
+    target: Option<&Path>,
+    args: &TranslateArgs,
+    translator: &Translator,
+    options: &TranslateOptions,
+) -> Result<Picture> {
+    let fake = Picture::from_planes(&translator.translate(&source.planes, options));
+    if !args.side_by_side {
+        return Ok(fake);
+    }
+    let (width, height) = (fake.width(), fake.height());
+    let mut parts = vec![source.shown.clone(), fake];
+    if let Some(path) = target {
+        let picture = decode_picture(&read(path)?, path, &DecodeOptions::default())?;
+        parts.push(bicubic(&picture, width, height));
+    }
+    Ok(beside(&parts))
+}
+
+/// Pictures of one size beside each other, in RGB.
+pub fn beside(parts: &[Picture]) -> Picture {
+    let (width, height) = parts.first().map_or((1, 1), |first| (first.width(), first.height()));
+    let mut all = Picture::filled(parts.len().max(1) * (width + GAP) - GAP, height, &[255; 3]);
+    for (index, part) in parts.iter().enumerate() {
+        all.paste(&part.to_u8().to_channels(3), index * (width + GAP), 0);
+    }
+    all
+}
+
+fn write(picture: &Picture, output: &Path, text: &[(String, String)]) -> Result<()> {
+    if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    Ok(write_whole(output, &encode(picture, output, text)?)?)
+}
+
+/// What PNG files say of how they came about.
+fn text_of(translator: &Translator, options: &TranslateOptions) -> Vec<(String, String)> {
+    let description = translator.description();
+    let mut text = vec![
+        ("Software".to_owned(), format!("p2p {}", env!("CARGO_PKG_VERSION"))),
+        ("p2p:model".to_owned(), translator.path().display().to_string()),
+        ("p2p:step".to_owned(), description.step.to_string()),
+        ("p2p:direction".to_owned(), description.preprocessing.direction.clone()),
+        ("p2p:test-mode".to_owned(), options.test_mode.name().to_owned()),
+    ];
+    if options.test_mode == TestMode::Paper {
+        text.push(("p2p:seed".to_owned(), options.seed.to_string()));
+    }
+    if let Some((width, height)) = options.resize {
+        text.push(("p2p:resize".to_owned(), format!("{width}x{height}")));
+    }
+    text
+}

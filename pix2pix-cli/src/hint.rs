@@ -1,0 +1,95 @@
+//! What may help, for errors of the core: it knows no option, and here they have names.
+
+use pix2pix_core::{
+    device::{DeviceError, DeviceKind},
+    networks::NetworkError,
+    pairs::PairsError,
+    train::TrainError,
+};
+
+/// A hint for the first cause that has one.
+pub fn for_error(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let train = cause.downcast_ref::<TrainError>().and_then(for_train);
+        let pairs = || cause.downcast_ref::<PairsError>().and_then(for_pairs);
+        let device = || cause.downcast_ref::<DeviceError>().and_then(for_device);
+        let network = || cause.downcast_ref::<NetworkError>().and_then(for_network);
+        let full = || cause.downcast_ref::<std::io::Error>().and_then(for_io);
+        train.or_else(pairs).or_else(device).or_else(network).or_else(full)
+    })
+}
+
+fn for_train(error: &TrainError) -> Option<String> {
+    let hint = match error {
+        TrainError::RunExists { path } => {
+            format!("go on with it: p2p train --resume {}; or give the new run another --name", path.display())
+        }
+        TrainError::InUse { .. } => "wait for it to end, or give this run another --name".into(),
+        TrainError::NothingToResume { .. } => "--resume takes the name or the folder of a run".into(),
+        TrainError::NotFinite { .. } => {
+            "go on from the last checkpoint with a smaller --learning-rate, or with --objective lsgan; \
+             p2p check looks for broken pictures"
+                .into()
+        }
+        TrainError::PairsChanged { .. } => {
+            "put the data set back as it was, or begin a new run on the changed one".into()
+        }
+        TrainError::NoTrainingPairs { .. } => "train on a folder with a train split".into(),
+        TrainError::Pairs(error) => return for_pairs(error),
+        TrainError::Network(error) => return for_network(error),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn for_pairs(error: &PairsError) -> Option<String> {
+    let hint = match error {
+        PairsError::NoPairs { .. } | PairsError::Layout { .. } => {
+            "datasets/README.md shows the layouts; --layout names one"
+        }
+        PairsError::BadFiles { .. } => "--skip-bad trains without them",
+        PairsError::Options { reason } if reason.contains("number of labels is not given") => {
+            "give it with --labels N, for example --labels 35 for Cityscapes"
+        }
+        PairsError::LabelRange { .. } => "give a larger --labels N",
+        PairsError::SmallerThanCrop { .. } => "choose a smaller --size, or leave --no-resize out",
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn for_device(error: &DeviceError) -> Option<String> {
+    match error {
+        DeviceError::NotCompiledIn { kind } => {
+            Some(format!("build with it: cargo build --release --features {}; p2p devices lists what is there", kind.name()))
+        }
+        DeviceError::NotPresent { name, .. } if name.kind == DeviceKind::Cuda => {
+            Some("install the NVIDIA driver, or leave --device out to use the CPU".into())
+        }
+        DeviceError::NotPresent { .. } | DeviceError::Unknown { .. } => {
+            Some("p2p devices lists what is there; leave --device out to use the CPU".into())
+        }
+        _ => None,
+    }
+}
+
+fn for_network(error: &NetworkError) -> Option<String> {
+    match error {
+        NetworkError::Size { multiple, .. } => {
+            Some(format!("choose a --size whose sides are multiples of {multiple}, or a smaller --depth (at least 5)"))
+        }
+        NetworkError::TooSmall { .. } => Some("choose a larger --size or a smaller --num-layers".into()),
+        NetworkError::NumLayers { .. } => Some("--num-layers takes 1 to 6".into()),
+        _ => None,
+    }
+}
+
+fn for_io(error: &std::io::Error) -> Option<String> {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            Some("make room on the disk; what was saved before is whole, and p2p train --resume goes on from it".into())
+        }
+        std::io::ErrorKind::PermissionDenied => Some("choose a folder that can be written to".into()),
+        _ => None,
+    }
+}

@@ -7,7 +7,11 @@ use crate::{
     batch::{stack, unstack},
     metrics::{Scores, compare},
     networks::{Mode, Unet},
-    pairs::{Pair, PairPath, PairsConfig, PairsError, augment::{AugmentConfig, fit}, read::read_pair},
+    pairs::{
+        Pair, PairPath, PairsConfig, PairsError,
+        augment::{AugmentConfig, fit},
+        read::read_pair,
+    },
     pixel::Planes,
 };
 
@@ -24,7 +28,8 @@ pub(super) fn for_each_pair(
     take: &mut dyn FnMut(Pair),
 ) -> Result<(), PairsError> {
     for part in paths.chunks(AT_A_TIME) {
-        let read = |path: &PairPath| read_pair(path, pairs).and_then(|decoded| fit(&decoded, augment));
+        let read =
+            |path: &PairPath| read_pair(path, pairs).and_then(|decoded| fit(&decoded, augment));
         for pair in part.par_iter().map(read).collect::<Vec<_>>() {
             take(pair?);
         }
@@ -65,7 +70,11 @@ pub(super) fn baselines(
         None => sum = Some((pair.target, 1.0)),
         Some((total, count)) => {
             *count += 1.0;
-            total.values.iter_mut().zip(&pair.target.values).for_each(|(total, value)| *total += value);
+            total
+                .values
+                .iter_mut()
+                .zip(&pair.target.values)
+                .for_each(|(total, value)| *total += value);
         }
     })?;
     let mean = sum.map(|(mut total, count)| {
@@ -81,5 +90,8 @@ pub(super) fn baselines(
             copied_scores.push(compare(&pair.source, &pair.target));
         }
     })?;
-    Ok(Baselines { mean_picture: Scores::mean(&mean_scores), source_copied: Scores::mean(&copied_scores) })
+    Ok(Baselines {
+        mean_picture: Scores::mean(&mean_scores),
+        source_copied: Scores::mean(&copied_scores),
+    })
 }

@@ -55,8 +55,7 @@ fn parse_size(text: &str) -> Result<Size, String> {
         Some((width, height)) => side(width).zip(side(height)),
         None => side(text).map(|side| (side, side)),
     };
-    size.map(|(width, height)| Size { width, height })
-        .ok_or_else(|| "a size is written 256 or 512x256".into())
+    size.map(|(width, height)| Size { width, height }).ok_or_else(|| "a size is written 256 or 512x256".into())
 }
 
 fn parse_direction(text: &str) -> Result<Direction, String> {
@@ -69,17 +68,11 @@ fn parse_direction(text: &str) -> Result<Direction, String> {
 
 fn parse_layout(text: &str) -> Result<Layout, String> {
     let known = || Layout::ALL.map(Layout::name).join(", ");
-    Layout::ALL
-        .into_iter()
-        .find(|layout| layout.name() == text)
-        .ok_or_else(|| format!("known layouts: {}", known()))
+    Layout::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| format!("known layouts: {}", known()))
 }
 
 fn parse_color(text: &str) -> Result<[u8; 3], String> {
-    let parts = text
-        .split(',')
-        .map(|part| part.trim().parse::<u8>())
-        .collect::<Result<Vec<_>, _>>();
+    let parts = text.split(',').map(|part| part.trim().parse::<u8>()).collect::<Result<Vec<_>, _>>();
     let color = parts.ok().and_then(|parts| <[u8; 3]>::try_from(parts).ok());
     color.ok_or_else(|| "a colour is written red,green,blue with values from 0 to 255".into())
 }
@@ -204,20 +197,10 @@ pub struct TrainArgs {
     pub reconstruction_weight: Option<f64>,
 
     /// Epochs at the initial learning rate [default: 100]
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = "Length",
-        conflicts_with = "steps"
-    )]
+    #[arg(long, value_name = "N", help_heading = "Length", conflicts_with = "steps")]
     pub epochs: Option<u64>,
     /// Epochs after them, over which the learning rate falls to zero [default: 100]
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = "Length",
-        conflicts_with = "steps"
-    )]
+    #[arg(long, value_name = "N", help_heading = "Length", conflicts_with = "steps")]
     pub decay_epochs: Option<u64>,
     /// Length in steps instead of epochs; the learning rate falls over the second half
     #[arg(long, value_name = "N", help_heading = "Length")]
@@ -245,12 +228,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "MIB", help_heading = "Training")]
     pub cache_mib: Option<usize>,
     /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        default_value = "flex",
-        help_heading = "Training"
-    )]
+    #[arg(long, value_name = "DEVICE", default_value = "flex", help_heading = "Training")]
     pub device: DeviceName,
     /// Save the state of training at least every so many steps [default: 500]
     #[arg(long, value_name = "N", help_heading = "Training")]
@@ -429,52 +407,27 @@ pub enum BenchCommand {
 }
 
 macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident),+ }) => {
-        $(#[$doc])*
+    ($($name:ident { $($variant:ident),+ })+) => {$(
         #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
         pub enum $name { $($variant),+ }
-
-        impl $name {
-            /// The name as configuration files have it.
-            pub fn key(self) -> String {
-                self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-            }
-        }
-    };
+    )+};
 }
 
-choices!(Norm {
-    Batch,
-    Instance,
-    None
-});
-choices!(UpsamplingArg {
-    Transposed,
-    ResizeConv
-});
-choices!(AdversarialArg {
-    Vanilla,
-    Lsgan,
-    Hinge
-});
-choices!(ReconstructionArg {
-    L1,
-    L2,
-    Charbonnier
-});
-choices!(PolicyArg {
-    Linear,
-    Cosine,
-    Step,
-    Constant
-});
-choices!(SceneArg { Town, Street });
-choices!(SplitArg { Train, Val, Test });
-choices!(TestModeArg {
-    Image,
-    Running,
-    Paper
-});
+choices! {
+    Norm { Batch, Instance, None }
+    UpsamplingArg { Transposed, ResizeConv }
+    AdversarialArg { Vanilla, Lsgan, Hinge }
+    ReconstructionArg { L1, L2, Charbonnier }
+    PolicyArg { Linear, Cosine, Step, Constant }
+    SceneArg { Town, Street }
+    SplitArg { Train, Val, Test }
+    TestModeArg { Image, Running, Paper }
+}
+
+/// The name of a choice, as options and configuration files have it.
+pub fn key(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
 
 impl From<TestModeArg> for TestMode {
     fn from(mode: TestModeArg) -> Self {
@@ -509,20 +462,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_square_and_oblong() {
-        assert_eq!(
-            parse_size("256"),
-            Ok(Size {
-                width: 256,
-                height: 256
-            })
-        );
-        assert_eq!(
-            parse_size("512x256"),
-            Ok(Size {
-                width: 512,
-                height: 256
-            })
-        );
+        assert_eq!(parse_size("256"), Ok(Size { width: 256, height: 256 }));
+        assert_eq!(parse_size("512x256"), Ok(Size { width: 512, height: 256 }));
         assert!(parse_size("0").is_err() && parse_size("axb").is_err() && parse_size("").is_err());
     }
 }

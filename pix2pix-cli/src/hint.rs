@@ -15,11 +15,7 @@ pub fn for_error(error: &anyhow::Error) -> Option<String> {
         let device = || cause.downcast_ref::<DeviceError>().and_then(for_device);
         let network = || cause.downcast_ref::<NetworkError>().and_then(for_network);
         let full = || cause.downcast_ref::<std::io::Error>().and_then(for_io);
-        train
-            .or_else(pairs)
-            .or_else(device)
-            .or_else(network)
-            .or_else(full)
+        train.or_else(pairs).or_else(device).or_else(network).or_else(full)
     })
 }
 
@@ -80,12 +76,10 @@ fn for_device(error: &DeviceError) -> Option<String> {
 
 fn for_network(error: &NetworkError) -> Option<String> {
     match error {
-        NetworkError::Size { multiple, .. } => Some(format!(
-            "choose a --size whose sides are multiples of {multiple}, or a smaller --depth (at least 5)"
-        )),
-        NetworkError::TooSmall { .. } => {
-            Some("choose a larger --size or a smaller --num-layers".into())
+        NetworkError::Size { multiple, .. } => {
+            Some(format!("choose a --size whose sides are multiples of {multiple}, or a smaller --depth (at least 5)"))
         }
+        NetworkError::TooSmall { .. } => Some("choose a larger --size or a smaller --num-layers".into()),
         NetworkError::NumLayers { .. } => Some("--num-layers takes 1 to 6".into()),
         _ => None,
     }

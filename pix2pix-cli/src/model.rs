@@ -12,53 +12,33 @@ const RUNS: &str = "runs";
 
 /// The folder of a run: as given, or below `runs`.
 pub fn run_folder(given: &Path, runs: &Path) -> PathBuf {
-    if given.is_dir() {
-        given.to_owned()
-    } else {
-        runs.join(given)
-    }
+    if given.is_dir() { given.to_owned() } else { runs.join(given) }
 }
 
 /// The checkpoint that the options name.
 pub fn checkpoint(args: &ModelArgs) -> Result<PathBuf> {
-    let given = args
-        .model
-        .clone()
-        .unwrap_or_else(|| Path::new(RUNS).join("latest"));
+    let given = args.model.clone().unwrap_or_else(|| Path::new(RUNS).join("latest"));
     if given.is_file() {
         return Ok(given);
     }
     let folder = run_folder(&given, Path::new(RUNS));
     if !folder.is_dir() {
         if args.model.is_none() {
-            bail!(
-                "there is no model: {} does not exist; train one, or name one with --model",
-                given.display()
-            );
+            bail!("there is no model: {} does not exist; train one, or name one with --model", given.display());
         }
-        bail!(
-            "there is no model {}: neither a checkpoint file nor the folder of a run",
-            given.display()
-        );
+        bail!("there is no model {}: neither a checkpoint file nor the folder of a run", given.display());
     }
     let paths = RunPaths::new(&folder);
     let path = match args.checkpoint.as_str() {
         "latest" => paths.latest(),
         "best" => paths.best(),
-        name => match name
-            .strip_prefix("epoch-")
-            .and_then(|epoch| epoch.parse().ok())
-        {
+        name => match name.strip_prefix("epoch-").and_then(|epoch| epoch.parse().ok()) {
             Some(epoch) => paths.epoch(epoch),
             None => bail!("a checkpoint is latest, best or epoch-N, found {name:?}"),
         },
     };
     if !path.is_file() {
-        bail!(
-            "run {} has no checkpoint {}",
-            folder.display(),
-            args.checkpoint
-        );
+        bail!("run {} has no checkpoint {}", folder.display(), args.checkpoint);
     }
     Ok(path)
 }

@@ -49,11 +49,8 @@ impl Printer {
         if self.quiet || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let bar =
-            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
-        bar.set_style(style(
-            "{msg:.dim} {bar:24.cyan/dim} {human_pos}/{human_len}",
-        ));
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(style("{msg:.dim} {bar:24.cyan/dim} {human_pos}/{human_len}"));
         bar.set_message(what);
         bar
     }
@@ -61,9 +58,7 @@ impl Printer {
 
 /// A bar's style; the templates are constants of this program.
 pub fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━━╌")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━╌")
 }
 
 /// Writes a line to stderr. Nobody is left to tell when that fails.
@@ -92,9 +87,6 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_say_them() {
-        assert_eq!(
-            [5.4, 185.0, 7620.0].map(duration),
-            ["5 s", "3 min 05 s", "2 h 07 min"]
-        );
+        assert_eq!([5.4, 185.0, 7620.0].map(duration), ["5 s", "3 min 05 s", "2 h 07 min"]);
     }
 }

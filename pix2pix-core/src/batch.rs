@@ -19,14 +19,8 @@ impl PairBatch {
     /// # Panics
     /// When there is no pair, or the pairs differ in size or channels: the loader gives pairs of one size.
     pub fn new(pairs: Vec<Pair>, device: &Device) -> Self {
-        let (sources, targets) = pairs
-            .into_iter()
-            .map(|pair| (pair.source, pair.target))
-            .unzip();
-        Self {
-            source: stack(sources, device),
-            target: stack(targets, device),
-        }
+        let (sources, targets) = pairs.into_iter().map(|pair| (pair.source, pair.target)).unzip();
+        Self { source: stack(sources, device), target: stack(targets, device) }
     }
 }
 
@@ -55,10 +49,7 @@ pub fn stack(planes: Vec<Planes>, device: &Device) -> Tensor<4> {
             values.extend_from_slice(&part.values);
         }
     }
-    Tensor::from_data(
-        TensorData::new(values, [count, channels, height, width]),
-        device,
-    )
+    Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device)
 }
 
 /// Takes a batch of pictures back to the host.
@@ -68,19 +59,10 @@ pub fn stack(planes: Vec<Planes>, device: &Device) -> Tensor<4> {
 /// - returns: `batch` planes of `[channels, height, width]`
 pub fn unstack(tensor: Tensor<4>) -> Vec<Planes> {
     let [_, channels, height, width] = tensor.dims();
-    let values = tensor
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec::<f32>()
-        .expect("the data was converted to f32");
+    let values = tensor.into_data().convert::<f32>().try_into_vec::<f32>().expect("the data was converted to f32");
     values
         .chunks_exact(channels * height * width)
-        .map(|part| Planes {
-            channels,
-            height,
-            width,
-            values: part.to_vec(),
-        })
+        .map(|part| Planes { channels, height, width, values: part.to_vec() })
         .collect()
 }
 

@@ -49,10 +49,7 @@ impl SourceKind {
     pub const fn num_planes(&self) -> usize {
         match self {
             Self::Picture { channels } => *channels,
-            Self::Labels {
-                count,
-                instance_edges,
-            } => *count + *instance_edges as usize,
+            Self::Labels { count, instance_edges } => *count + *instance_edges as usize,
         }
     }
 }
@@ -176,11 +173,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// Values that are not finite, and whatever the system refuses. The file that stood there before stays whole.
-pub fn write(
-    path: &Path,
-    description: &Description,
-    entries: Vec<Entry>,
-) -> Result<(), CheckpointError> {
+pub fn write(path: &Path, description: &Description, entries: Vec<Entry>) -> Result<(), CheckpointError> {
     let temporary = path.with_extension("tmp");
     let written = write_to(&temporary, path, description, entries);
     if written.is_err() {
@@ -196,29 +189,20 @@ fn write_to(
     description: &Description,
     entries: Vec<Entry>,
 ) -> Result<(), CheckpointError> {
-    let refused = |source| CheckpointError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let header =
-        header(description, &entries).map_err(|reason| refused(std::io::Error::other(reason)))?;
+    let refused = |source| CheckpointError::Write { path: path.to_owned(), source };
+    let header = header(description, &entries).map_err(|reason| refused(std::io::Error::other(reason)))?;
     let mut file = BufWriter::with_capacity(1 << 20, File::create(temporary).map_err(refused)?);
-    file.write_all(&(header.len() as u64).to_le_bytes())
-        .map_err(refused)?;
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(refused)?;
     file.write_all(&header).map_err(refused)?;
     for entry in entries {
         let data = (entry.fetch)().convert::<f32>();
-        let finite = data
-            .as_slice::<f32>()
-            .is_ok_and(|values| values.iter().all(|value| value.is_finite()));
+        let finite = data.as_slice::<f32>().is_ok_and(|values| values.iter().all(|value| value.is_finite()));
         if !finite {
             return Err(CheckpointError::NotFinite { name: entry.name });
         }
         file.write_all(data.as_bytes()).map_err(refused)?;
     }
-    let file = file
-        .into_inner()
-        .map_err(|error| refused(error.into_error()))?;
+    let file = file.into_inner().map_err(|error| refused(error.into_error()))?;
     file.sync_all().map_err(refused)?;
     fs::rename(temporary, path).map_err(refused)
 }
@@ -232,14 +216,7 @@ fn header(description: &Description, entries: &[Entry]) -> Result<Vec<u8>, Strin
             let bytes = entry.shape.iter().product::<usize>() * size_of::<f32>();
             let data_offsets = (offset, offset + bytes);
             offset += bytes;
-            (
-                entry.name.clone(),
-                TensorInfo {
-                    dtype: Dtype::F32,
-                    shape: entry.shape.clone(),
-                    data_offsets,
-                },
-            )
+            (entry.name.clone(), TensorInfo { dtype: Dtype::F32, shape: entry.shape.clone(), data_offsets })
         })
         .collect();
     let metadata = HashMap::from([(DESCRIPTION_KEY.to_owned(), json)]);
@@ -265,14 +242,8 @@ impl Checkpoint {
     /// # Errors
     /// A file that cannot be read, is no checkpoint, is cut off, or comes from a newer version.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let refused = |source| CheckpointError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let damaged = |reason: String| CheckpointError::Damaged {
-            path: path.to_owned(),
-            reason,
-        };
+        let refused = |source| CheckpointError::Read { path: path.to_owned(), source };
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(refused)?;
         let file_length = file.metadata().map_err(refused)?.len();
         if file_length < LENGTH_BYTES {
@@ -282,49 +253,28 @@ impl Checkpoint {
         file.read_exact(&mut length).map_err(refused)?;
         let header_length = u64::from_le_bytes(length);
         if header_length > HEADER_LIMIT || LENGTH_BYTES + header_length > file_length {
-            return Err(damaged(format!(
-                "its header claims {header_length} of {file_length} bytes"
-            )));
+            return Err(damaged(format!("its header claims {header_length} of {file_length} bytes")));
         }
         let mut header = vec![0; header_length as usize];
         file.read_exact(&mut header).map_err(refused)?;
-        let metadata = serde_json::from_slice::<Metadata>(&header)
-            .map_err(|error| damaged(error.to_string()))?;
+        let metadata = serde_json::from_slice::<Metadata>(&header).map_err(|error| damaged(error.to_string()))?;
         let data_start = LENGTH_BYTES + header_length;
         let expected = data_start + metadata.data_len() as u64;
         if expected != file_length {
-            return Err(damaged(format!(
-                "it should have {expected} bytes, found {file_length}"
-            )));
+            return Err(damaged(format!("it should have {expected} bytes, found {file_length}")));
         }
-        let described = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|texts| texts.get(DESCRIPTION_KEY));
-        let described = described
-            .ok_or_else(|| damaged("it carries no description of a p2p model".to_owned()))?;
+        let described = metadata.metadata().as_ref().and_then(|texts| texts.get(DESCRIPTION_KEY));
+        let described = described.ok_or_else(|| damaged("it carries no description of a p2p model".to_owned()))?;
         #[derive(Deserialize)]
         struct OnlyFormat {
             format: u32,
         }
-        let found = serde_json::from_str::<OnlyFormat>(described)
-            .map_err(|error| damaged(error.to_string()))?
-            .format;
+        let found = serde_json::from_str::<OnlyFormat>(described).map_err(|error| damaged(error.to_string()))?.format;
         if found > FORMAT {
-            return Err(CheckpointError::Format {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(CheckpointError::Format { path: path.to_owned(), found });
         }
-        let description =
-            serde_json::from_str(described).map_err(|error| damaged(error.to_string()))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            metadata,
-            data_start,
-            description,
-        })
+        let description = serde_json::from_str(described).map_err(|error| damaged(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), file, metadata, data_start, description })
     }
 
     /// What the file says of itself.
@@ -341,10 +291,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A file that cannot be read, or tensors that are not 32-bit floats.
-    pub fn read_group(
-        &mut self,
-        group: &str,
-    ) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
+    pub fn read_group(&mut self, group: &str) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
         let mut wanted = self
             .metadata
             .tensors()
@@ -358,30 +305,15 @@ impl Checkpoint {
         let mut tensors = BTreeMap::new();
         for (name, info) in wanted {
             if info.dtype != Dtype::F32 {
-                let reason = format!(
-                    "tensor {group}.{name} should hold 32-bit floats, found {:?}",
-                    info.dtype
-                );
-                return Err(CheckpointError::Damaged {
-                    path: self.path.clone(),
-                    reason,
-                });
+                let reason = format!("tensor {group}.{name} should hold 32-bit floats, found {:?}", info.dtype);
+                return Err(CheckpointError::Damaged { path: self.path.clone(), reason });
             }
             let (start, end) = info.data_offsets;
             let mut bytes = vec![0; end - start];
             let place = SeekFrom::Start(self.data_start + start as u64);
-            let read = self
-                .file
-                .seek(place)
-                .and_then(|_| self.file.read_exact(&mut bytes));
-            read.map_err(|source| CheckpointError::Read {
-                path: self.path.clone(),
-                source,
-            })?;
-            tensors.insert(
-                name,
-                TensorData::from_bytes_vec(bytes, info.shape, DType::F32),
-            );
+            let read = self.file.seek(place).and_then(|_| self.file.read_exact(&mut bytes));
+            read.map_err(|source| CheckpointError::Read { path: self.path.clone(), source })?;
+            tensors.insert(name, TensorData::from_bytes_vec(bytes, info.shape, DType::F32));
         }
         Ok(tensors)
     }
@@ -399,10 +331,7 @@ mod tests {
             discriminator: None,
             preprocessing: Preprocessing {
                 direction: "AtoB".into(),
-                source: SourceKind::Labels {
-                    count: 35,
-                    instance_edges: true,
-                },
+                source: SourceKind::Labels { count: 35, instance_edges: true },
                 target_channels: 3,
                 width: 256,
                 height: 128,
@@ -417,18 +346,11 @@ mod tests {
 
     fn entry(name: &str, values: Vec<f32>) -> Entry {
         let shape = vec![values.len()];
-        Entry {
-            name: name.into(),
-            shape: shape.clone(),
-            fetch: Box::new(move || TensorData::new(values, shape)),
-        }
+        Entry { name: name.into(), shape: shape.clone(), fetch: Box::new(move || TensorData::new(values, shape)) }
     }
 
     fn two_entries() -> Vec<Entry> {
-        vec![
-            entry("generator.b", vec![1.0, -2.5]),
-            entry("discriminator.a", vec![3.0]),
-        ]
+        vec![entry("generator.b", vec![1.0, -2.5]), entry("discriminator.a", vec![3.0])]
     }
 
     #[test]
@@ -439,10 +361,7 @@ mod tests {
         let mut checkpoint = Checkpoint::open(&path).expect("opened");
         assert_eq!(checkpoint.description(), &description());
         let group = checkpoint.read_group("generator").expect("read");
-        assert_eq!(
-            group,
-            BTreeMap::from([("b".to_owned(), TensorData::from([1.0_f32, -2.5]))])
-        );
+        assert_eq!(group, BTreeMap::from([("b".to_owned(), TensorData::from([1.0_f32, -2.5]))]));
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 
@@ -453,10 +372,7 @@ mod tests {
         write(&path, &description(), two_entries()).expect("written");
         let bytes = fs::read(&path).expect("read");
         let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
-        assert_eq!(
-            tensors.tensor("discriminator.a").expect("there").data(),
-            3.0_f32.to_le_bytes()
-        );
+        assert_eq!(tensors.tensor("discriminator.a").expect("there").data(), 3.0_f32.to_le_bytes());
     }
 
     #[test]
@@ -467,42 +383,19 @@ mod tests {
         let whole = fs::read(&path).expect("read");
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).expect("cut");
-            assert!(
-                matches!(
-                    Checkpoint::open(&path),
-                    Err(CheckpointError::Damaged { .. })
-                ),
-                "{length} bytes"
-            );
+            assert!(matches!(Checkpoint::open(&path), Err(CheckpointError::Damaged { .. })), "{length} bytes");
         }
         fs::write(&path, b"not a checkpoint at all, just text").expect("written");
-        assert!(matches!(
-            Checkpoint::open(&path),
-            Err(CheckpointError::Damaged { .. })
-        ));
-        assert!(matches!(
-            Checkpoint::open(&folder.path().join("none")),
-            Err(CheckpointError::Read { .. })
-        ));
+        assert!(matches!(Checkpoint::open(&path), Err(CheckpointError::Damaged { .. })));
+        assert!(matches!(Checkpoint::open(&folder.path().join("none")), Err(CheckpointError::Read { .. })));
     }
 
     #[test]
     fn a_newer_format_is_refused_with_both_numbers() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("x.safetensors");
-        write(
-            &path,
-            &Description {
-                format: 99,
-                ..description()
-            },
-            two_entries(),
-        )
-        .expect("written");
-        assert!(matches!(
-            Checkpoint::open(&path),
-            Err(CheckpointError::Format { found: 99, .. })
-        ));
+        write(&path, &Description { format: 99, ..description() }, two_entries()).expect("written");
+        assert!(matches!(Checkpoint::open(&path), Err(CheckpointError::Format { found: 99, .. })));
     }
 
     #[test]
@@ -511,11 +404,7 @@ mod tests {
         let path = folder.path().join("x.safetensors");
         write(&path, &description(), two_entries()).expect("written");
         let before = fs::read(&path).expect("read");
-        let result = write(
-            &path,
-            &description(),
-            vec![entry("generator.b", vec![f32::NAN])],
-        );
+        let result = write(&path, &description(), vec![entry("generator.b", vec![f32::NAN])]);
         assert!(matches!(result, Err(CheckpointError::NotFinite { .. })));
         assert_eq!(fs::read(&path).expect("read"), before);
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);

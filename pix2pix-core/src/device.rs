@@ -23,14 +23,7 @@ pub enum DeviceKind {
 
 impl DeviceKind {
     /// All kinds, in the order in which they are listed.
-    pub const ALL: [Self; 6] = [
-        Self::Flex,
-        Self::Ndarray,
-        Self::Cuda,
-        Self::Vulkan,
-        Self::Metal,
-        Self::Wgpu,
-    ];
+    pub const ALL: [Self; 6] = [Self::Flex, Self::Ndarray, Self::Cuda, Self::Vulkan, Self::Metal, Self::Wgpu];
 
     /// The name users write.
     pub const fn name(self) -> &'static str {
@@ -80,10 +73,7 @@ pub struct DeviceName {
 
 impl Default for DeviceName {
     fn default() -> Self {
-        Self {
-            kind: DeviceKind::Flex,
-            index: 0,
-        }
+        Self { kind: DeviceKind::Flex, index: 0 }
     }
 }
 
@@ -128,19 +118,14 @@ impl FromStr for DeviceName {
     type Err = DeviceError;
 
     fn from_str(text: &str) -> Result<Self, DeviceError> {
-        let unknown = || DeviceError::Unknown {
-            name: text.to_owned(),
-        };
+        let unknown = || DeviceError::Unknown { name: text.to_owned() };
         let (kind, index) = match text.split_once(':') {
             Some((kind, index)) => (kind, index.parse().map_err(|_| unknown())?),
             None => (text, 0),
         };
         let kind = match kind.to_ascii_lowercase().as_str() {
             "cpu" => DeviceKind::Flex,
-            name => DeviceKind::ALL
-                .into_iter()
-                .find(|kind| kind.name() == name)
-                .ok_or_else(unknown)?,
+            name => DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?,
         };
         Ok(Self { kind, index })
     }
@@ -155,15 +140,11 @@ impl DeviceName {
         if !self.kind.is_compiled_in() {
             return Err(DeviceError::NotCompiledIn { kind: self.kind });
         }
-        self.check_present()
-            .map_err(|reason| DeviceError::NotPresent { name: self, reason })?;
+        self.check_present().map_err(|reason| DeviceError::NotPresent { name: self, reason })?;
         Ok(match self.kind {
             DeviceKind::Flex => Device::flex(),
             #[cfg(feature = "ndarray")]
-            #[expect(
-                deprecated,
-                reason = "the reference that tests compare the default device with"
-            )]
+            #[expect(deprecated, reason = "the reference that tests compare the default device with")]
             DeviceKind::Ndarray => Device::ndarray(),
             #[cfg(feature = "cuda")]
             DeviceKind::Cuda => Device::cuda(self.index),
@@ -173,10 +154,7 @@ impl DeviceName {
             DeviceKind::Metal => Device::metal(self.graphics_device()),
             #[cfg(feature = "wgpu")]
             DeviceKind::Wgpu => Device::wgpu(self.graphics_device()),
-            #[allow(
-                unreachable_patterns,
-                reason = "reachable only where a feature is off, and refused above"
-            )]
+            #[allow(unreachable_patterns, reason = "reachable only where a feature is off, and refused above")]
             kind => return Err(DeviceError::NotCompiledIn { kind }),
         })
     }
@@ -184,9 +162,7 @@ impl DeviceName {
     /// Says what is missing before burn would panic over it.
     fn check_present(self) -> Result<(), String> {
         match self.kind {
-            DeviceKind::Flex | DeviceKind::Ndarray if self.index > 0 => {
-                Err("there is one CPU device, number 0".into())
-            }
+            DeviceKind::Flex | DeviceKind::Ndarray if self.index > 0 => Err("there is one CPU device, number 0".into()),
             #[cfg(feature = "cuda")]
             DeviceKind::Cuda => cuda::check(self.index),
             #[cfg(feature = "vulkan")]
@@ -236,25 +212,16 @@ mod cuda {
 
     /// # Errors
     /// No driver, a driver that does not start, or fewer devices than `index` needs.
-    #[expect(
-        unsafe_code,
-        reason = "the driver is a C library that may not be there"
-    )]
+    #[expect(unsafe_code, reason = "the driver is a C library that may not be there")]
     pub fn check(index: usize) -> Result<(), String> {
         // SAFETY: loading the vendor's driver runs its initialisers, as any CUDA program does.
-        let driver = DRIVERS
-            .iter()
-            .find_map(|name| unsafe { libloading::Library::new(name) }.ok());
+        let driver = DRIVERS.iter().find_map(|name| unsafe { libloading::Library::new(name) }.ok());
         let driver = driver.ok_or("no NVIDIA driver was found (libcuda)")?;
         // SAFETY: both signatures are those of the CUDA driver interface, stable since its first version.
         let (start, count) = unsafe {
             let start = driver.get::<unsafe extern "C" fn(u32) -> c_int>(b"cuInit\0");
-            let count =
-                driver.get::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDeviceGetCount\0");
-            (
-                start.map_err(|error| error.to_string())?,
-                count.map_err(|error| error.to_string())?,
-            )
+            let count = driver.get::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDeviceGetCount\0");
+            (start.map_err(|error| error.to_string())?, count.map_err(|error| error.to_string())?)
         };
         let mut devices: c_int = 0;
         // SAFETY: `cuInit` takes 0 as its only defined flag; the count is written to a live integer.
@@ -266,12 +233,8 @@ mod cuda {
         };
         match (status, usize::try_from(devices).unwrap_or(0)) {
             (0, found) if found > index => Ok(()),
-            (0, found) => Err(format!(
-                "the machine has {found} NVIDIA GPUs, numbered from 0"
-            )),
-            (status, _) => Err(format!(
-                "the NVIDIA driver does not start (CUDA error {status})"
-            )),
+            (0, found) => Err(format!("the machine has {found} NVIDIA GPUs, numbered from 0")),
+            (status, _) => Err(format!("the NVIDIA driver does not start (CUDA error {status})")),
         }
     }
 }
@@ -283,45 +246,23 @@ mod tests {
     #[test]
     fn names_are_read_with_and_without_numbers() {
         let read = |text: &str| text.parse::<DeviceName>();
-        assert_eq!(
-            read("cuda:1"),
-            Ok(DeviceName {
-                kind: DeviceKind::Cuda,
-                index: 1
-            })
-        );
+        assert_eq!(read("cuda:1"), Ok(DeviceName { kind: DeviceKind::Cuda, index: 1 }));
         assert_eq!(read("CPU"), Ok(DeviceName::default()));
-        assert_eq!(
-            read("cuda:1").map(|name| name.to_string()),
-            Ok("cuda:1".into())
-        );
+        assert_eq!(read("cuda:1").map(|name| name.to_string()), Ok("cuda:1".into()));
         for wrong in ["tpu", "cuda:", "cuda:-1", ""] {
-            assert_eq!(
-                read(wrong),
-                Err(DeviceError::Unknown { name: wrong.into() })
-            );
+            assert_eq!(read(wrong), Err(DeviceError::Unknown { name: wrong.into() }));
         }
     }
 
     #[test]
     fn a_device_that_is_not_there_is_an_error_and_no_panic() {
         assert!(DeviceName::default().open().is_ok());
-        assert!(
-            DeviceName {
-                kind: DeviceKind::Flex,
-                index: 3
-            }
-            .open()
-            .is_err()
-        );
+        assert!(DeviceName { kind: DeviceKind::Flex, index: 3 }.open().is_err());
         for kind in DeviceKind::ALL {
             let opened = DeviceName { kind, index: 99 }.open();
             match kind.is_compiled_in() {
                 false => assert_eq!(opened.err(), Some(DeviceError::NotCompiledIn { kind })),
-                true => assert!(
-                    matches!(opened, Err(DeviceError::NotPresent { .. })),
-                    "{kind:?}"
-                ),
+                true => assert!(matches!(opened, Err(DeviceError::NotPresent { .. })), "{kind:?}"),
             }
         }
     }

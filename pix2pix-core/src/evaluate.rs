@@ -33,17 +33,10 @@ pub struct Evaluation {
 /// How pairs must be read for a translator: by its own direction, channels and labels.
 pub fn reading_for(translator: &Translator, config: &PairsConfig) -> PairsConfig {
     let preprocessing = &translator.description().preprocessing;
-    let direction = if preprocessing.direction == "BtoA" {
-        Direction::BtoA
-    } else {
-        Direction::AtoB
-    };
+    let direction = if preprocessing.direction == "BtoA" { Direction::BtoA } else { Direction::AtoB };
     let (source_channels, labels, instance_edges) = match preprocessing.source {
         SourceKind::Picture { channels } => (Some(channels), None, false),
-        SourceKind::Labels {
-            count,
-            instance_edges,
-        } => (None, Some(count), instance_edges),
+        SourceKind::Labels { count, instance_edges } => (None, Some(count), instance_edges),
     };
     PairsConfig {
         direction,
@@ -68,31 +61,18 @@ pub fn evaluate(
     progress: &dyn Fn(usize),
 ) -> Result<Evaluation, PairsError> {
     let preprocessing = &translator.description().preprocessing;
-    let augment = AugmentConfig {
-        width: preprocessing.width,
-        height: preprocessing.height,
-        ..AugmentConfig::default()
-    };
+    let augment =
+        AugmentConfig { width: preprocessing.width, height: preprocessing.height, ..AugmentConfig::default() };
     let mut scores = Vec::with_capacity(paths.len());
     for part in paths.chunks(AT_A_TIME) {
-        let read =
-            |path: &PairPath| read_pair(path, config).and_then(|decoded| fit(&decoded, &augment));
+        let read = |path: &PairPath| read_pair(path, config).and_then(|decoded| fit(&decoded, &augment));
         for pair in part.par_iter().map(read).collect::<Vec<_>>() {
             let pair = pair?;
-            scores.push(compare(
-                &translator.translate(&pair.source, options),
-                &pair.target,
-            ));
+            scores.push(compare(&translator.translate(&pair.source, options), &pair.target));
             progress(scores.len());
         }
     }
-    let mean = Scores::mean(&scores).ok_or_else(|| PairsError::Options {
-        reason: "there are no pairs to evaluate on".into(),
-    })?;
-    Ok(Evaluation {
-        count: scores.len(),
-        l1: mean.l1,
-        psnr: mean.psnr,
-        ssim: mean.ssim,
-    })
+    let mean = Scores::mean(&scores)
+        .ok_or_else(|| PairsError::Options { reason: "there are no pairs to evaluate on".into() })?;
+    Ok(Evaluation { count: scores.len(), l1: mean.l1, psnr: mean.psnr, ssim: mean.ssim })
 }

@@ -126,10 +126,7 @@ mod tests {
     const ALL: [Adversarial; 3] = [Adversarial::Vanilla, Adversarial::Lsgan, Adversarial::Hinge];
 
     fn logits(values: [f32; 4]) -> Tensor<4> {
-        Tensor::from_data(
-            TensorData::new(values.to_vec(), [1, 1, 2, 2]),
-            &Device::flex(),
-        )
+        Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, 2, 2]), &Device::flex())
     }
 
     fn value(loss: Tensor<1>) -> f32 {
@@ -138,10 +135,7 @@ mod tests {
 
     #[test]
     fn vanilla_at_logit_zero_is_ln_2() {
-        for loss in [
-            Adversarial::Vanilla.d_real(logits([0.0; 4])),
-            Adversarial::Vanilla.d_fake(logits([0.0; 4])),
-        ] {
+        for loss in [Adversarial::Vanilla.d_real(logits([0.0; 4])), Adversarial::Vanilla.d_fake(logits([0.0; 4]))] {
             assert!((value(loss) - std::f32::consts::LN_2).abs() < 1e-6);
         }
     }
@@ -151,14 +145,8 @@ mod tests {
         for (adversarial, undecided) in ALL.into_iter().zip([0.0, 0.5, 0.0]) {
             let real = value(adversarial.d_real(logits([undecided; 4])));
             let fake = value(adversarial.d_fake(logits([undecided; 4])));
-            assert!(
-                (real - adversarial.balanced()).abs() < 1e-6,
-                "{adversarial:?}"
-            );
-            assert!(
-                (fake - adversarial.balanced()).abs() < 1e-6,
-                "{adversarial:?}"
-            );
+            assert!((real - adversarial.balanced()).abs() < 1e-6, "{adversarial:?}");
+            assert!((fake - adversarial.balanced()).abs() < 1e-6, "{adversarial:?}");
         }
     }
 
@@ -166,39 +154,20 @@ mod tests {
     fn losses_have_their_values_at_known_logits() {
         let given = [-2.0, -0.5, 0.5, 3.0];
         let mean = |f: &dyn Fn(f32) -> f32| given.iter().map(|&x| f(x)).sum::<f32>() / 4.0;
-        let close =
-            |found: Tensor<1>, expected: f32| assert!((value(found) - expected).abs() < 1e-5);
-        close(
-            Adversarial::Vanilla.d_real(logits(given)),
-            mean(&|x| (1.0 + (-x).exp()).ln()),
-        );
-        close(
-            Adversarial::Vanilla.d_fake(logits(given)),
-            mean(&|x| (1.0 + x.exp()).ln()),
-        );
-        close(
-            Adversarial::Lsgan.g_gan(logits(given)),
-            mean(&|x| (x - 1.0).powi(2)),
-        );
-        close(
-            Adversarial::Hinge.d_real(logits(given)),
-            mean(&|x| (1.0 - x).max(0.0)),
-        );
-        close(
-            Adversarial::Hinge.d_fake(logits(given)),
-            mean(&|x| (1.0 + x).max(0.0)),
-        );
+        let close = |found: Tensor<1>, expected: f32| assert!((value(found) - expected).abs() < 1e-5);
+        close(Adversarial::Vanilla.d_real(logits(given)), mean(&|x| (1.0 + (-x).exp()).ln()));
+        close(Adversarial::Vanilla.d_fake(logits(given)), mean(&|x| (1.0 + x.exp()).ln()));
+        close(Adversarial::Lsgan.g_gan(logits(given)), mean(&|x| (x - 1.0).powi(2)));
+        close(Adversarial::Hinge.d_real(logits(given)), mean(&|x| (1.0 - x).max(0.0)));
+        close(Adversarial::Hinge.d_fake(logits(given)), mean(&|x| (1.0 + x).max(0.0)));
         close(Adversarial::Hinge.g_gan(logits(given)), mean(&|x| -x));
     }
 
     #[test]
     fn extreme_logits_stay_finite_with_finite_gradients() {
         let device = Device::flex().autodiff();
-        let x = Tensor::<4>::from_data(
-            TensorData::new(vec![-1e4_f32, 1e4, -90.0, 90.0], [1, 1, 2, 2]),
-            &device,
-        )
-        .require_grad();
+        let x = Tensor::<4>::from_data(TensorData::new(vec![-1e4_f32, 1e4, -90.0, 90.0], [1, 1, 2, 2]), &device)
+            .require_grad();
         let loss = Adversarial::Vanilla.d_real(x.clone()) + Adversarial::Vanilla.d_fake(x.clone());
         let gradient = x.grad(&loss.backward()).expect("tracked");
         assert!(value(loss.without_autodiff()).is_finite());
@@ -210,20 +179,12 @@ mod tests {
         let device = Device::flex().autodiff();
         let given = [-1.7_f32, -0.4, 0.6, 2.2];
         let losses = ALL.into_iter().flat_map(|a| {
-            [
-                Adversarial::d_real as fn(Adversarial, Tensor<4>) -> Tensor<1>,
-                Adversarial::d_fake,
-                Adversarial::g_gan,
-            ]
-            .map(move |f| move |x| f(a, x))
+            [Adversarial::d_real as fn(Adversarial, Tensor<4>) -> Tensor<1>, Adversarial::d_fake, Adversarial::g_gan]
+                .map(move |f| move |x| f(a, x))
         });
         for loss in losses {
-            let x = Tensor::<4>::from_data(TensorData::new(given.to_vec(), [1, 1, 2, 2]), &device)
-                .require_grad();
-            let found = x
-                .grad(&loss(x.clone()).backward())
-                .expect("tracked")
-                .into_data();
+            let x = Tensor::<4>::from_data(TensorData::new(given.to_vec(), [1, 1, 2, 2]), &device).require_grad();
+            let found = x.grad(&loss(x.clone()).backward()).expect("tracked").into_data();
             let numerical = (0..4).map(|at| {
                 let shifted = |by: f32| {
                     let mut moved = given;
@@ -239,9 +200,7 @@ mod tests {
 
     #[test]
     fn reconstruction_losses_have_their_values_at_known_differences() {
-        let run = |kind: Reconstruction| {
-            value(kind.forward(logits([0.5, 0.0, -0.5, 1.0]), logits([0.0; 4])))
-        };
+        let run = |kind: Reconstruction| value(kind.forward(logits([0.5, 0.0, -0.5, 1.0]), logits([0.0; 4])));
         assert!((run(Reconstruction::L1) - 0.5).abs() < 1e-6);
         assert!((run(Reconstruction::L2) - 0.375).abs() < 1e-6);
         assert!((run(Reconstruction::Charbonnier) - 0.500_251).abs() < 1e-5);

@@ -31,11 +31,7 @@ impl Scores {
     pub fn mean(scores: &[Self]) -> Option<Self> {
         let count = scores.len() as f64;
         let mean = |value: fn(&Self) -> f64| scores.iter().map(value).sum::<f64>() / count;
-        (!scores.is_empty()).then(|| Self {
-            l1: mean(|s| s.l1),
-            psnr: mean(|s| s.psnr),
-            ssim: mean(|s| s.ssim),
-        })
+        (!scores.is_empty()).then(|| Self { l1: mean(|s| s.l1), psnr: mean(|s| s.psnr), ssim: mean(|s| s.ssim) })
     }
 }
 
@@ -50,19 +46,13 @@ pub fn compare(fake: &Planes, target: &Planes) -> Scores {
     let shape = |planes: &Planes| (planes.channels, planes.height, planes.width);
     assert_eq!(shape(fake), shape(target), "fake and target have one shape");
     let unit = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| (f64::from(*value).clamp(-1.0, 1.0) + 1.0) / 2.0)
-            .collect::<Vec<_>>()
+        values.iter().map(|value| (f64::from(*value).clamp(-1.0, 1.0) + 1.0) / 2.0).collect::<Vec<_>>()
     };
     let (a, b) = (unit(&fake.values), unit(&target.values));
     let count = a.len().max(1) as f64;
     let differences = || a.iter().zip(&b).map(|(a, b)| a - b);
     let l1 = differences().map(f64::abs).sum::<f64>() / count;
-    let squared = differences()
-        .map(|difference| difference * difference)
-        .sum::<f64>()
-        / count;
+    let squared = differences().map(|difference| difference * difference).sum::<f64>() / count;
     let psnr = -10.0 * squared.max(LEAST_SQUARED_ERROR).log10();
     let plane = fake.height * fake.width;
     let ssim = a
@@ -70,11 +60,7 @@ pub fn compare(fake: &Planes, target: &Planes) -> Scores {
         .zip(b.par_chunks(plane.max(1)))
         .map(|(a, b)| ssim_of_plane(a, b, fake.width, fake.height))
         .collect::<Vec<_>>();
-    Scores {
-        l1,
-        psnr,
-        ssim: ssim.iter().sum::<f64>() / ssim.len().max(1) as f64,
-    }
+    Scores { l1, psnr, ssim: ssim.iter().sum::<f64>() / ssim.len().max(1) as f64 }
 }
 
 /// SSIM of one channel. Pictures smaller than the window use a window of their own size.
@@ -82,11 +68,7 @@ fn ssim_of_plane(a: &[f64], b: &[f64], width: usize, height: usize) -> f64 {
     let products = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).collect::<Vec<_>>();
     let smooth = |values: &[f64]| blur(values, width, height);
     let (mean_a, mean_b) = (smooth(a), smooth(b));
-    let (aa, bb, ab) = (
-        smooth(&products(a, a)),
-        smooth(&products(b, b)),
-        smooth(&products(a, b)),
-    );
+    let (aa, bb, ab) = (smooth(&products(a, a)), smooth(&products(b, b)), smooth(&products(a, b)));
     let sum = (0..mean_a.len()).map(|at| {
         let (ma, mb) = (mean_a[at], mean_b[at]);
         let (var_a, var_b, covariance) = (aa[at] - ma * ma, bb[at] - mb * mb, ab[at] - ma * mb);
@@ -102,19 +84,12 @@ fn blur(values: &[f64], width: usize, height: usize) -> Vec<f64> {
     let inner_width = width - across.len() + 1;
     let rows = values
         .chunks_exact(width)
-        .flat_map(|row| {
-            row.windows(across.len())
-                .map(|part| part.iter().zip(&across).map(|(v, w)| v * w).sum::<f64>())
-        })
+        .flat_map(|row| row.windows(across.len()).map(|part| part.iter().zip(&across).map(|(v, w)| v * w).sum::<f64>()))
         .collect::<Vec<_>>();
     let mut result = Vec::with_capacity(inner_width * (height - down.len() + 1));
     for top in 0..=height - down.len() {
-        let column = |x: usize| {
-            down.iter()
-                .enumerate()
-                .map(|(y, w)| rows[(top + y) * inner_width + x] * w)
-                .sum::<f64>()
-        };
+        let column =
+            |x: usize| down.iter().enumerate().map(|(y, w)| rows[(top + y) * inner_width + x] * w).sum::<f64>();
         result.extend((0..inner_width).map(column));
     }
     result
@@ -134,25 +109,13 @@ mod tests {
     fn planes(value: impl Fn(usize, usize, usize) -> f32) -> Planes {
         let (channels, height, width) = (3, 20, 24);
         let at = |i: usize| value(i / (height * width), i / width % height, i % width);
-        Planes {
-            channels,
-            height,
-            width,
-            values: (0..channels * height * width).map(at).collect(),
-        }
+        Planes { channels, height, width, values: (0..channels * height * width).map(at).collect() }
     }
 
     #[test]
     fn equal_pictures_have_the_best_scores() {
         let picture = planes(|c, y, x| ((c * 7 + y * 3 + x) % 11) as f32 / 5.5 - 1.0);
-        assert_eq!(
-            compare(&picture, &picture),
-            Scores {
-                l1: 0.0,
-                psnr: 120.0,
-                ssim: 1.0
-            }
-        );
+        assert_eq!(compare(&picture, &picture), Scores { l1: 0.0, psnr: 120.0, ssim: 1.0 });
     }
 
     #[test]
@@ -168,23 +131,14 @@ mod tests {
         // use_sample_covariance=False, channel_axis=0) on the same formulas in f64.
         let a = planes(|c, y, x| ((c * 31 + y * 17 + x * 5) % 64) as f32 / 32.0 - 1.0);
         let b = planes(|c, y, x| ((c * 13 + y * 11 + x * 7) % 64) as f32 / 32.0 - 1.0);
-        assert!(
-            (compare(&a, &b).ssim - SSIM_OF_FORMULAS).abs() < 1e-6,
-            "{}",
-            compare(&a, &b).ssim
-        );
+        assert!((compare(&a, &b).ssim - SSIM_OF_FORMULAS).abs() < 1e-6, "{}", compare(&a, &b).ssim);
     }
 
     const SSIM_OF_FORMULAS: f64 = 0.042_648_583_660_725_07;
 
     #[test]
     fn pictures_smaller_than_the_window_are_compared_too() {
-        let small = Planes {
-            channels: 1,
-            height: 2,
-            width: 3,
-            values: vec![0.0, 0.5, -0.5, 0.1, 0.2, 0.3],
-        };
+        let small = Planes { channels: 1, height: 2, width: 3, values: vec![0.0, 0.5, -0.5, 0.1, 0.2, 0.3] };
         assert!((compare(&small, &small).ssim - 1.0).abs() < 1e-12);
     }
 }

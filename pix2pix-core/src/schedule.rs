@@ -36,20 +36,14 @@ pub struct ScheduleConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self {
-            policy: Policy::Linear,
-            epochs: 100,
-            decay_epochs: 100,
-            steps: None,
-        }
+        Self { policy: Policy::Linear, epochs: 100, decay_epochs: 100, steps: None }
     }
 }
 
 impl ScheduleConfig {
     /// Number of steps of the whole run, with `steps_per_epoch` batches per pass over the pairs.
     pub fn total_steps(&self, steps_per_epoch: u64) -> u64 {
-        self.steps
-            .unwrap_or_else(|| (self.epochs + self.decay_epochs).saturating_mul(steps_per_epoch))
+        self.steps.unwrap_or_else(|| (self.epochs + self.decay_epochs).saturating_mul(steps_per_epoch))
     }
 
     /// Factor of the initial learning rate for the step with this index (from 0), in `0..=1`.
@@ -58,10 +52,7 @@ impl ScheduleConfig {
         // Epoch-limited runs change their rate between epochs, as the reference does.
         let (done, total) = match self.steps {
             Some(steps) => (step, steps.max(1)),
-            None => (
-                step / steps_per_epoch,
-                (self.epochs + self.decay_epochs).max(1),
-            ),
+            None => (step / steps_per_epoch, (self.epochs + self.decay_epochs).max(1)),
         };
         let progress = done as f64 / total as f64;
         match self.policy {
@@ -97,10 +88,7 @@ mod tests {
 
     #[test]
     fn steps_are_constant_for_the_first_half_and_fall_to_zero_over_the_second() {
-        let schedule = ScheduleConfig {
-            steps: Some(1400),
-            ..Default::default()
-        };
+        let schedule = ScheduleConfig { steps: Some(1400), ..Default::default() };
         let factor = |step| schedule.factor(step, 3);
         assert_eq!((factor(0), factor(700)), (1.0, 1.0));
         assert!((factor(1050) - 0.5).abs() < 1e-12);
@@ -109,26 +97,11 @@ mod tests {
 
     #[test]
     fn every_policy_stays_between_zero_and_one() {
-        for policy in [
-            Policy::Linear,
-            Policy::Cosine,
-            Policy::Step,
-            Policy::Constant,
-        ] {
+        for policy in [Policy::Linear, Policy::Cosine, Policy::Step, Policy::Constant] {
             for steps in [None, Some(1), Some(97)] {
-                let schedule = ScheduleConfig {
-                    policy,
-                    epochs: 3,
-                    decay_epochs: 2,
-                    steps,
-                };
-                let factors = (0..120)
-                    .map(|step| schedule.factor(step, 10))
-                    .collect::<Vec<_>>();
-                assert!(
-                    factors.iter().all(|factor| (0.0..=1.0).contains(factor)),
-                    "{policy:?} {steps:?}"
-                );
+                let schedule = ScheduleConfig { policy, epochs: 3, decay_epochs: 2, steps };
+                let factors = (0..120).map(|step| schedule.factor(step, 10)).collect::<Vec<_>>();
+                assert!(factors.iter().all(|factor| (0.0..=1.0).contains(factor)), "{policy:?} {steps:?}");
                 assert!(factors.is_sorted_by(|a, b| a >= b), "{policy:?} {steps:?}");
             }
         }

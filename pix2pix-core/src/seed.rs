@@ -10,9 +10,9 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// Equal arguments give equal results on every platform and in every version of this crate.
 pub fn mix(seed: u64, what: &str, index: u64) -> u64 {
-    let named = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let named = what
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     finalize(finalize(finalize(seed) ^ named) ^ index)
 }
 

@@ -124,27 +124,13 @@ impl Translator {
         let mut checkpoint = Checkpoint::open(path)?;
         let description = checkpoint.description().clone();
         let device = device.clone().without_autodiff();
-        let generator =
-            description
-                .generator
-                .init(0, &device)
-                .map_err(|source| CheckpointError::Network {
-                    path: path.to_owned(),
-                    source,
-                })?;
-        let generator =
-            load_state(generator, checkpoint.read_group("generator")?).map_err(|source| {
-                CheckpointError::State {
-                    path: path.to_owned(),
-                    source,
-                }
-            })?;
-        Ok(Self {
-            generator,
-            description,
-            device,
-            path: path.to_owned(),
-        })
+        let generator = description
+            .generator
+            .init(0, &device)
+            .map_err(|source| CheckpointError::Network { path: path.to_owned(), source })?;
+        let generator = load_state(generator, checkpoint.read_group("generator")?)
+            .map_err(|source| CheckpointError::State { path: path.to_owned(), source })?;
+        Ok(Self { generator, description, device, path: path.to_owned() })
     }
 
     /// What the checkpoint says of itself.
@@ -172,66 +158,40 @@ impl Translator {
         let preprocessing = &self.description.preprocessing;
         match preprocessing.source {
             SourceKind::Picture { channels } => {
-                let decode = DecodeOptions {
-                    channels: Some(channels),
-                    alpha_background: preprocessing.alpha_background,
-                };
+                let decode =
+                    DecodeOptions { channels: Some(channels), alpha_background: preprocessing.alpha_background };
                 let picture = decode_picture(bytes, origin, &decode)?;
                 let picture = match options.resize {
                     Some((width, height)) => bicubic(&picture, width, height),
                     None => picture,
                 };
-                Ok(Source {
-                    planes: picture.to_planes(),
-                    shown: picture,
-                })
+                Ok(Source { planes: picture.to_planes(), shown: picture })
             }
-            SourceKind::Labels {
-                count,
-                instance_edges,
-            } => {
+            SourceKind::Labels { count, instance_edges } => {
                 let fit = |map: LabelMap| match options.resize {
                     Some((width, height)) => nearest_labels(&map, width, height),
                     None => map,
                 };
                 let labels = decode_labels(bytes, origin)?;
                 if let Some((x, y, id)) = labels.first_out_of_range(count) {
-                    return Err(TranslateError::LabelRange {
-                        path: origin.to_owned(),
-                        id,
-                        x,
-                        y,
-                        count,
-                    });
+                    return Err(TranslateError::LabelRange { path: origin.to_owned(), id, x, y, count });
                 }
                 let instances = match (instance_edges, instances) {
                     (false, _) => None,
                     (true, Some(bytes)) => Some(decode_labels(bytes, origin)?),
                     (true, None) => {
-                        return Err(TranslateError::InstancesMissing {
-                            path: origin.to_owned(),
-                        });
+                        return Err(TranslateError::InstancesMissing { path: origin.to_owned() });
                     }
                 };
                 if let Some(instances) = &instances {
-                    let (a, b) = (
-                        (labels.width(), labels.height()),
-                        (instances.width(), instances.height()),
-                    );
+                    let (a, b) = ((labels.width(), labels.height()), (instances.width(), instances.height()));
                     if a != b {
-                        return Err(TranslateError::InstanceSize {
-                            path: origin.to_owned(),
-                            labels: a,
-                            instances: b,
-                        });
+                        return Err(TranslateError::InstanceSize { path: origin.to_owned(), labels: a, instances: b });
                     }
                 }
                 let (labels, instances) = (fit(labels), instances.map(fit));
                 let shown = labels.to_colors();
-                Ok(Source {
-                    planes: labels.one_hot(count, instances.as_ref()),
-                    shown,
-                })
+                Ok(Source { planes: labels.one_hot(count, instances.as_ref()), shown })
             }
         }
     }
@@ -246,19 +206,14 @@ impl Translator {
     /// When the number of channels is not the model's, or a side is zero.
     pub fn translate(&self, source: &Planes, options: &TranslateOptions) -> Planes {
         let expected = self.description.generator.in_channels;
-        assert_eq!(
-            source.channels, expected,
-            "the source has the model's number of channels"
-        );
+        assert_eq!(source.channels, expected, "the source has the model's number of channels");
         let mode = match options.test_mode {
             TestMode::Image => Mode::image(),
             TestMode::Running => Mode::running(),
             TestMode::Paper => Mode::paper(DropoutSeed(seed::mix(options.seed, "translation", 0))),
         };
         let padded = pad_by_reflection(source, self.description.generator.multiple());
-        let fake = self
-            .generator
-            .forward(stack(vec![padded], &self.device), mode);
+        let fake = self.generator.forward(stack(vec![padded], &self.device), mode);
         let fake = unstack(fake).pop().expect("one picture in, one out");
         crop(&fake, source.width, source.height)
     }
@@ -266,16 +221,11 @@ impl Translator {
 
 /// Extends a picture to the right and downwards to multiples of `multiple`, mirrored at its edges without repeating them.
 fn pad_by_reflection(planes: &Planes, multiple: usize) -> Planes {
-    let (width, height) = (
-        planes.width.next_multiple_of(multiple),
-        planes.height.next_multiple_of(multiple),
-    );
+    let (width, height) = (planes.width.next_multiple_of(multiple), planes.height.next_multiple_of(multiple));
     if (width, height) == (planes.width, planes.height) {
         return planes.clone();
     }
-    let columns = (0..width)
-        .map(|x| reflect(x, planes.width))
-        .collect::<Vec<_>>();
+    let columns = (0..width).map(|x| reflect(x, planes.width)).collect::<Vec<_>>();
     let mut values = Vec::with_capacity(planes.channels * height * width);
     for channel in planes.values.chunks_exact(planes.height * planes.width) {
         for y in 0..height {
@@ -283,12 +233,7 @@ fn pad_by_reflection(planes: &Planes, multiple: usize) -> Planes {
             values.extend(columns.iter().map(|&x| row[x]));
         }
     }
-    Planes {
-        channels: planes.channels,
-        height,
-        width,
-        values,
-    }
+    Planes { channels: planes.channels, height, width, values }
 }
 
 /// Folds a position beyond `0..side` back into it.
@@ -309,12 +254,7 @@ fn crop(planes: &Planes, width: usize, height: usize) -> Planes {
         .flat_map(|channel| channel[..height].iter().flat_map(|row| &row[..width]))
         .copied()
         .collect();
-    Planes {
-        channels: planes.channels,
-        height,
-        width,
-        values,
-    }
+    Planes { channels: planes.channels, height, width, values }
 }
 
 #[cfg(test)]
@@ -323,20 +263,10 @@ mod tests {
 
     #[test]
     fn padding_mirrors_without_repeating_the_edge_and_cropping_undoes_it() {
-        let planes = Planes {
-            channels: 1,
-            height: 2,
-            width: 3,
-            values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-        };
+        let planes = Planes { channels: 1, height: 2, width: 3, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
         let padded = pad_by_reflection(&planes, 4);
         assert_eq!((padded.height, padded.width), (4, 4));
-        assert_eq!(
-            padded.values,
-            [
-                1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0
-            ]
-        );
+        assert_eq!(padded.values, [1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0]);
         assert_eq!(crop(&padded, 3, 2), planes);
     }
 
@@ -345,9 +275,6 @@ mod tests {
         for side in 1..5 {
             assert!((0..100).all(|at| reflect(at, side) < side));
         }
-        assert_eq!(
-            (0..7).map(|at| reflect(at, 3)).collect::<Vec<_>>(),
-            [0, 1, 2, 1, 0, 1, 2]
-        );
+        assert_eq!((0..7).map(|at| reflect(at, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2]);
     }
 }

@@ -34,39 +34,19 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<ExitCode> {
         result(&text(&report, &set.root.display().to_string()))?;
     }
     if !args.no_contact_sheet && report.bad.len() < set.pairs.len() {
-        write_picture(
-            &args.contact_sheet,
-            &contact_sheet(&set, &config, ON_SHEET, CELL)?,
-            &[],
-        )?;
+        write_picture(&args.contact_sheet, &contact_sheet(&set, &config, ON_SHEET, CELL)?, &[])?;
         printer.say(&format!("contact sheet: {}", args.contact_sheet.display()));
     }
-    Ok(if report.bad.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text(report: &CheckReport, root: &str) -> String {
     let mut lines = vec![format!("{root}: laid out {}", report.layout)];
-    let counts = report
-        .counts
-        .iter()
-        .map(|(split, count)| format!("{count} {split}"))
-        .collect::<Vec<_>>();
+    let counts = report.counts.iter().map(|(split, count)| format!("{count} {split}")).collect::<Vec<_>>();
     lines.push(format!("pairs     {}", counts.join(", ")));
     lines.push(format!("kinds     {}", histogram(&report.modes)));
-    lines.push(format!(
-        "source    {}{}",
-        histogram(&report.source_sizes),
-        values(&report.source_values)
-    ));
-    lines.push(format!(
-        "target    {}{}",
-        histogram(&report.target_sizes),
-        values(&report.target_values)
-    ));
+    lines.push(format!("source    {}{}", histogram(&report.source_sizes), values(&report.source_values)));
+    lines.push(format!("target    {}{}", histogram(&report.target_sizes), values(&report.target_values)));
     lines.extend(report.notes.iter().map(|note| format!("note      {note}")));
     if report.bad.is_empty() && report.suspicious.is_empty() {
         lines.push("nothing bad or suspicious".into());
@@ -78,10 +58,7 @@ fn text(report: &CheckReport, root: &str) -> String {
     if !report.suspicious.is_empty() {
         lines.push(format!("{} things to look at:", report.suspicious.len()));
         lines.extend(
-            report
-                .suspicious
-                .iter()
-                .map(|found| format!("  {}/{}: {}", found.split, found.name, found.reason)),
+            report.suspicious.iter().map(|found| format!("  {}/{}: {}", found.split, found.name, found.reason)),
         );
     }
     lines.join("\n")
@@ -93,15 +70,8 @@ fn histogram(counts: &BTreeMap<String, usize>) -> String {
     match most.as_slice() {
         [(only, _)] => (*only).clone(),
         several => {
-            let shown = several
-                .iter()
-                .take(5)
-                .map(|(name, count)| format!("{name} ({count})"));
-            let more = if several.len() > 5 {
-                format!(", {} more", several.len() - 5)
-            } else {
-                String::new()
-            };
+            let shown = several.iter().take(5).map(|(name, count)| format!("{name} ({count})"));
+            let more = if several.len() > 5 { format!(", {} more", several.len() - 5) } else { String::new() };
             shown.collect::<Vec<_>>().join(", ") + &more
         }
     }
@@ -111,11 +81,6 @@ fn values(channels: &[ChannelValues]) -> String {
     if channels.is_empty() {
         return String::new();
     }
-    let shown = channels
-        .iter()
-        .map(|values| format!("{:.3} ± {:.3}", values.mean, values.spread));
-    format!(
-        "; mean ± spread by channel: {}",
-        shown.collect::<Vec<_>>().join(", ")
-    )
+    let shown = channels.iter().map(|values| format!("{:.3} ± {:.3}", values.mean, values.spread));
+    format!("; mean ± spread by channel: {}", shown.collect::<Vec<_>>().join(", "))
 }

@@ -46,10 +46,7 @@ pub fn run(args: &DemoArgs, printer: &Printer) -> Result<ExitCode> {
     let root = unused(&args.out)?;
     let config = TrainConfig {
         seed: args.seed,
-        schedule: ScheduleConfig {
-            steps: Some(args.steps.unwrap_or(STEPS)),
-            ..Default::default()
-        },
+        schedule: ScheduleConfig { steps: Some(args.steps.unwrap_or(STEPS)), ..Default::default() },
         ..config(args.size)
     };
     // A folder that cannot be used is an error before anything is generated.
@@ -62,9 +59,7 @@ pub fn run(args: &DemoArgs, printer: &Printer) -> Result<ExitCode> {
         seed: args.seed,
         out: pairs.clone(),
     };
-    printer.say(&format!(
-        "1/4 generating {NUM_PAIRS} pairs of a town: satellite picture and map"
-    ));
+    printer.say(&format!("1/4 generating {NUM_PAIRS} pairs of a town: satellite picture and map"));
     let bar = printer.bar(NUM_PAIRS as u64, "generating");
     write_pairs(&options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
@@ -80,14 +75,12 @@ pub fn run(args: &DemoArgs, printer: &Printer) -> Result<ExitCode> {
     let paths = folder.paths().clone();
     let outcome = train_in(folder, config, set, (args.device, device.clone()), printer)?;
     if outcome.reason == FinishReason::Interrupted {
-        line(&format!(
-            "stopped; go on with: p2p train --resume {}",
-            root.display()
-        ));
+        line(&format!("stopped; go on with: p2p train --resume {}", root.display()));
         return Ok(ExitCode::from(130));
     }
 
-    printer.say(&format!("3/4 translating {NUM_UNSEEN} windows of the town that it has not seen, {LARGER} times as wide"));
+    printer
+        .say(&format!("3/4 translating {NUM_UNSEEN} windows of the town that it has not seen, {LARGER} times as wide"));
     let translator = Translator::load(&paths.latest(), &device)?;
     let translations = translate_unseen(&root, &translator, args.size * LARGER, args.seed)?;
     printer.say("4/4 writing the report");
@@ -111,45 +104,24 @@ fn config(size: usize) -> TrainConfig {
 
 /// The folder itself, or the next free one beside it.
 fn unused(out: &Path) -> Result<PathBuf> {
-    let name = out
-        .file_name()
-        .context("the demo needs a folder to work in")?
-        .to_string_lossy()
-        .into_owned();
-    let names =
-        std::iter::once(name.clone()).chain((2..1000).map(|number| format!("{name}-{number}")));
-    let free = names
-        .map(|name| out.with_file_name(name))
-        .find(|path| !path.exists());
-    let Some(free) = free else {
-        bail!("{} and all folders beside it are taken", out.display())
-    };
+    let name = out.file_name().context("the demo needs a folder to work in")?.to_string_lossy().into_owned();
+    let names = std::iter::once(name.clone()).chain((2..1000).map(|number| format!("{name}-{number}")));
+    let free = names.map(|name| out.with_file_name(name)).find(|path| !path.exists());
+    let Some(free) = free else { bail!("{} and all folders beside it are taken", out.display()) };
     Ok(free)
 }
 
-fn translate_unseen(
-    root: &Path,
-    translator: &Translator,
-    size: usize,
-    seed: u64,
-) -> Result<Vec<Translation>> {
+fn translate_unseen(root: &Path, translator: &Translator, size: usize, seed: u64) -> Result<Vec<Translation>> {
     let folder = root.join("translated");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let translate = |number: usize| -> Result<Translation> {
         // Windows apart from each other, so that they show different parts of the town.
         let (source, target) = town_window(seed, FIRST_UNSEEN + number * 3, (size, size));
-        let fake = Picture::from_planes(
-            &translator.translate(&source.to_planes(), &TranslateOptions::default()),
-        );
+        let fake = Picture::from_planes(&translator.translate(&source.to_planes(), &TranslateOptions::default()));
         let name = format!("window-{}", number + 1);
         let all = beside(&[source.clone(), fake.clone(), target.clone()]);
         write_picture(&folder.join(format!("{name}.png")), &all, &[])?;
-        Ok(Translation {
-            name,
-            source: embed(&source)?,
-            fake: embed(&fake)?,
-            target: Some(embed(&target)?),
-        })
+        Ok(Translation { name, source: embed(&source)?, fake: embed(&fake)?, target: Some(embed(&target)?) })
     };
     (0..NUM_UNSEEN).map(translate).collect()
 }

@@ -17,11 +17,7 @@ pub fn run() -> Result<ExitCode> {
             Err(DeviceError::NotPresent { reason, .. }) => format!("not on this machine: {reason}"),
             Err(error) => error.to_string(),
         };
-        result(&format!(
-            "{:<8} {:<44} {state}",
-            kind.name(),
-            kind.description()
-        ))?;
+        result(&format!("{:<8} {:<44} {state}", kind.name(), kind.description()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

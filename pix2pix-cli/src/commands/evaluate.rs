@@ -26,33 +26,17 @@ pub fn run(args: &EvaluateArgs, printer: &Printer) -> Result<ExitCode> {
     let direction = args.pairs.direction;
     let reading = reading_for(&translator, &given);
     if let Some(direction) = direction.filter(|direction| *direction != reading.direction) {
-        printer.warn(&format!(
-            "the model translates {}, not {direction}",
-            reading.direction
-        ));
+        printer.warn(&format!("the model translates {}, not {direction}", reading.direction));
     }
-    let config = PairsConfig {
-        val_fraction: given.val_fraction,
-        ..reading
-    };
+    let config = PairsConfig { val_fraction: given.val_fraction, ..reading };
     let set = find_pairs(&args.pairs.pairs, &config, translator.description().seed)?;
     let paths = match args.split {
         Some(split) => set.split(Split::from(split)),
         None => set.pairs.clone(),
     };
-    let options = TranslateOptions {
-        test_mode: args.model.test_mode.into(),
-        resize: None,
-        seed: args.model.seed,
-    };
+    let options = TranslateOptions { test_mode: args.model.test_mode.into(), resize: None, seed: args.model.seed };
     let bar = printer.bar(paths.len() as u64, "evaluating");
-    let found = evaluate(
-        &translator,
-        &paths,
-        &set.reading(&config),
-        &options,
-        &|done| bar.set_position(done as u64),
-    )?;
+    let found = evaluate(&translator, &paths, &set.reading(&config), &options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     if args.json {
         result(&serde_json::to_string(&found)?)?;

@@ -76,9 +76,7 @@ pub fn train_in(
 
 fn begin(args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathBuf)> {
     let config = config::resolve(args)?;
-    let Some(root) = args.pairs.clone() else {
-        bail!("a new training needs a data set: --pairs DIR")
-    };
+    let Some(root) = args.pairs.clone() else { bail!("a new training needs a data set: --pairs DIR") };
     let folder = match &args.name {
         Some(name) => RunFolder::create(&args.runs.join(name))?,
         None => unused_folder(&args.runs, &root, &config)?,
@@ -89,9 +87,7 @@ fn begin(args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathBuf)> {
 /// `runs/maps-AtoB`, `runs/maps-AtoB-2`, ...
 fn unused_folder(runs: &Path, root: &Path, config: &TrainConfig) -> Result<RunFolder> {
     let full = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    let base = full
-        .file_name()
-        .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+    let base = full.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
     let base = format!("{base}-{}", config.pairs.direction);
     let names = std::iter::once(base.clone()).chain((2..).map(|number| format!("{base}-{number}")));
     for name in names.take(10_000) {
@@ -100,10 +96,7 @@ fn unused_folder(runs: &Path, root: &Path, config: &TrainConfig) -> Result<RunFo
             return Ok(RunFolder::create(&path)?);
         }
     }
-    bail!(
-        "{} is full of runs named {base}; give this one a --name",
-        runs.display()
-    )
+    bail!("{} is full of runs named {base}; give this one a --name", runs.display())
 }
 
 fn resume(run: &Path, args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathBuf)> {
@@ -111,9 +104,7 @@ fn resume(run: &Path, args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathB
     if !path.is_dir() {
         bail!("there is no run {}", path.display());
     }
-    let path = path
-        .canonicalize()
-        .with_context(|| format!("cannot use {}", path.display()))?;
+    let path = path.canonicalize().with_context(|| format!("cannot use {}", path.display()))?;
     let folder = RunFolder::open(&path)?;
     let mut config = saved_config(folder.paths())?;
     config::change_resumed(&mut config, args);
@@ -121,8 +112,7 @@ fn resume(run: &Path, args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathB
         Some(root) => root.clone(),
         None => {
             let file = path.join("pairs.txt");
-            let text = fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
+            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             PathBuf::from(text.trim_end_matches('\n'))
         }
     };
@@ -133,17 +123,11 @@ fn resume(run: &Path, args: &TrainArgs) -> Result<(RunFolder, TrainConfig, PathB
 pub fn remember_pairs(paths: &RunPaths, root: &Path) -> Result<()> {
     let full = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let file = paths.root().join("pairs.txt");
-    fs::write(&file, format!("{}\n", full.display()))
-        .with_context(|| format!("cannot write {}", file.display()))
+    fs::write(&file, format!("{}\n", full.display())).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Finds pairs and makes sure that every one of them can be read.
-pub fn find(
-    root: &Path,
-    config: &TrainConfig,
-    skip_bad: bool,
-    printer: &Printer,
-) -> Result<PairSet> {
+pub fn find(root: &Path, config: &TrainConfig, skip_bad: bool, printer: &Printer) -> Result<PairSet> {
     let set = find_pairs(root, &config.pairs, config.seed)?;
     for note in &set.notes {
         printer.warn(note);
@@ -154,10 +138,7 @@ pub fn find(
     if bad.is_empty() {
         return Ok(set);
     }
-    let error = PairsError::BadFiles {
-        files: bad,
-        total: set.pairs.len(),
-    };
+    let error = PairsError::BadFiles { files: bad, total: set.pairs.len() };
     if skip_bad && !good.pairs.is_empty() {
         printer.warn(&format!("{error}"));
         return Ok(good);
@@ -166,13 +147,7 @@ pub fn find(
 }
 
 fn describe(pairs: &PairSet, config: &TrainConfig, run: &Path, printer: &Printer) {
-    let count = |split| {
-        pairs
-            .pairs
-            .iter()
-            .filter(|pair| pair.split == split)
-            .count()
-    };
+    let count = |split| pairs.pairs.iter().filter(|pair| pair.split == split).count();
     printer.say(&format!(
         "{} pairs to train on, {} to validate, laid out {} ({}); {}x{} px, {} -> {} channels",
         count(Split::Train),
@@ -194,10 +169,7 @@ pub fn link_latest(run: &Path) -> Result<()> {
     };
     let link = runs.join("latest");
     if link.exists() && !link.is_symlink() {
-        bail!(
-            "{} is in the way: it should be a link to the newest run",
-            link.display()
-        );
+        bail!("{} is in the way: it should be a link to the newest run", link.display());
     }
     let temporary = runs.join(format!(".latest.{}", std::process::id()));
     #[cfg(unix)]
@@ -215,14 +187,8 @@ fn conclude(outcome: &Outcome, paths: &RunPaths, printer: &Printer) -> Result<Ex
         printer.say(&scores_table(&last, outcome));
     }
     if outcome.reason == FinishReason::Interrupted {
-        printer.say(&format!(
-            "stopped after step {}; everything is saved",
-            outcome.step
-        ));
-        line(&format!(
-            "go on with: p2p train --resume {}",
-            paths.root().display()
-        ));
+        printer.say(&format!("stopped after step {}; everything is saved", outcome.step));
+        line(&format!("go on with: p2p train --resume {}", paths.root().display()));
         return Ok(ExitCode::from(INTERRUPTED));
     }
     printer.say(&format!("report  {}", paths.report().display()));
@@ -233,9 +199,7 @@ fn conclude(outcome: &Outcome, paths: &RunPaths, printer: &Printer) -> Result<Ex
 /// Scores beside those of the baselines.
 pub fn scores_table(last: &Scores, outcome: &Outcome) -> String {
     let row = |name: &str, scores: Option<Scores>| {
-        scores
-            .map(|s| format!("\n  {name:<22}{:>8.4}{:>9.2}{:>8.3}", s.l1, s.psnr, s.ssim))
-            .unwrap_or_default()
+        scores.map(|s| format!("\n  {name:<22}{:>8.4}{:>9.2}{:>8.3}", s.l1, s.psnr, s.ssim)).unwrap_or_default()
     };
     format!(
         "validation                    L1  PSNR dB    SSIM{}{}{}",
@@ -302,12 +266,8 @@ impl Observer for Watcher {
     fn started(&mut self, total: u64, done: u64, per_epoch: u64) {
         (self.total, self.per_epoch) = (total, per_epoch);
         if !self.quiet && !self.lines {
-            self.bar = ProgressBar::with_draw_target(
-                Some(per_epoch),
-                ProgressDrawTarget::stderr_with_hz(5),
-            );
-            self.bar
-                .set_style(style("{prefix} {bar:20.cyan/dim} {pos}/{len} {wide_msg}"));
+            self.bar = ProgressBar::with_draw_target(Some(per_epoch), ProgressDrawTarget::stderr_with_hz(5));
+            self.bar.set_style(style("{prefix} {bar:20.cyan/dim} {pos}/{len} {wide_msg}"));
         }
         if done > 0 {
             self.say(&format!("going on after step {done} of {total}"));
@@ -323,24 +283,15 @@ impl Observer for Watcher {
             "g_gan {:.3}  g_l1 {:.3}  d_real {:.3}  d_fake {:.3}",
             record.g_gan, record.g_l1, record.d_real, record.d_fake
         );
-        let pace = pace
-            .map(|(pace, left)| format!("{pace:.2} steps/s, {} left  ", duration(left)))
-            .unwrap_or_default();
+        let pace = pace.map(|(pace, left)| format!("{pace:.2} steps/s, {} left  ", duration(left))).unwrap_or_default();
         if self.lines && (record.step.is_multiple_of(STEPS_PER_LINE) || record.step == self.total) {
             let epoch = record.epoch + 1;
-            line(&format!(
-                "step {}/{} epoch {epoch}  {pace}{losses}",
-                record.step, self.total
-            ));
+            line(&format!("step {}/{} epoch {epoch}  {pace}{losses}", record.step, self.total));
         }
         // An epoch that the end of the run cuts short has a shorter bar.
         let before = record.epoch * self.per_epoch;
         self.bar.set_length(self.per_epoch.min(self.total - before));
-        self.bar.set_prefix(format!(
-            "epoch {}/{}",
-            record.epoch + 1,
-            self.total.div_ceil(self.per_epoch)
-        ));
+        self.bar.set_prefix(format!("epoch {}/{}", record.epoch + 1, self.total.div_ceil(self.per_epoch)));
         self.bar.set_position(record.step - before);
         self.bar.set_message(format!("{pace}{losses}"));
     }
@@ -364,11 +315,7 @@ impl Observer for Watcher {
     fn peak_memory_mib(&self) -> Option<f64> {
         // Linux tells; elsewhere the report goes without.
         let status = fs::read_to_string("/proc/self/status").ok()?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?
-            .trim()
-            .strip_suffix(" kB")?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
         kib.parse::<f64>().ok().map(|kib| kib / 1024.0)
     }
 }

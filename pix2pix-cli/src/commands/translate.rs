@@ -57,16 +57,10 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
     let failed = work(&jobs, args, &translator, &options, &|| bar.inc(1));
     bar.finish_and_clear();
     if failed.is_empty() {
-        printer.say(&format!(
-            "translated {total} {}",
-            if total == 1 { "picture" } else { "pictures" }
-        ));
+        printer.say(&format!("translated {total} {}", if total == 1 { "picture" } else { "pictures" }));
         return Ok(ExitCode::SUCCESS);
     }
-    line(&format!(
-        "error: {} of {total} pictures could not be translated:",
-        failed.len()
-    ));
+    line(&format!("error: {} of {total} pictures could not be translated:", failed.len()));
     for (input, error) in &failed {
         line(&format!("  {}: {error:#}", input.display()));
     }
@@ -74,22 +68,12 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
 }
 
 /// From standard input to standard output or a file.
-fn pipe(
-    args: &TranslateArgs,
-    translator: &Translator,
-    options: &TranslateOptions,
-) -> Result<ExitCode> {
+fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOptions) -> Result<ExitCode> {
     if args.inputs.len() > 1 {
-        bail!(
-            "standard input comes alone, found {} inputs",
-            args.inputs.len()
-        );
+        bail!("standard input comes alone, found {} inputs", args.inputs.len());
     }
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut bytes)
-        .context("cannot read standard input")?;
+    std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
     let origin = Path::new("standard input");
     let instances = args.instances.as_deref().map(read).transpose()?;
     let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
@@ -97,10 +81,7 @@ fn pipe(
     let picture = finish(&source, target, args, translator, options)?;
     let text = text_of(translator, options);
     if args.output == Path::new("-") {
-        std::io::stdout()
-            .lock()
-            .write_all(&png_bytes(&picture, &text)?)
-            .context("cannot write standard output")?;
+        std::io::stdout().lock().write_all(&png_bytes(&picture, &text)?).context("cannot write standard output")?;
     } else {
         write_whole(&args.output, &encode(&picture, &args.output, &text)?)?;
     }
@@ -126,64 +107,34 @@ fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
             }
         } else {
             // What is not there is listed with the other failures.
-            jobs.push((
-                input.clone(),
-                input.file_name().map(PathBuf::from).unwrap_or_default(),
-            ));
+            jobs.push((input.clone(), input.file_name().map(PathBuf::from).unwrap_or_default()));
         }
     }
     if jobs.is_empty() {
         bail!(
             "no pictures in {}",
-            args.inputs
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect::<Vec<_>>()
-                .join(", ")
+            args.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         );
     }
     let partner = |side: &Option<PathBuf>, relative: &Path| -> Option<PathBuf> {
         let side = side.as_ref()?;
-        if side.is_file() {
-            Some(side.clone())
-        } else {
-            same_stem(&side.join(relative))
-        }
+        if side.is_file() { Some(side.clone()) } else { same_stem(&side.join(relative)) }
     };
     let mut taken = BTreeMap::<PathBuf, PathBuf>::new();
     let mut planned = Vec::with_capacity(jobs.len());
     for (input, relative) in jobs {
-        let output = if into_folder {
-            args.output.join(&relative).with_extension(&args.format)
-        } else {
-            args.output.clone()
-        };
+        let output =
+            if into_folder { args.output.join(&relative).with_extension(&args.format) } else { args.output.clone() };
         if let (Ok(from), Ok(to)) = (input.canonicalize(), output.canonicalize())
             && from == to
         {
-            bail!(
-                "{} would be written over itself; choose another output",
-                input.display()
-            );
+            bail!("{} would be written over itself; choose another output", input.display());
         }
         if let Some(other) = taken.insert(output.clone(), input.clone()) {
-            bail!(
-                "{} and {} would both become {}",
-                other.display(),
-                input.display(),
-                output.display()
-            );
+            bail!("{} and {} would both become {}", other.display(), input.display(), output.display());
         }
-        let (target, instances) = (
-            partner(&args.target, &relative),
-            partner(&args.instances, &relative),
-        );
-        planned.push(Job {
-            input,
-            output,
-            target,
-            instances,
-        });
+        let (target, instances) = (partner(&args.target, &relative), partner(&args.instances, &relative));
+        planned.push(Job { input, output, target, instances });
     }
     Ok(planned)
 }
@@ -195,10 +146,7 @@ fn same_stem(path: &Path) -> Option<PathBuf> {
     }
     let stem = path.file_stem()?;
     let entries = fs::read_dir(path.parent()?).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.file_stem() == Some(stem) && is_picture_path(path))
+    entries.flatten().map(|entry| entry.path()).find(|path| path.file_stem() == Some(stem) && is_picture_path(path))
 }
 
 /// Decodes, translates and encodes, each on a thread of its own; what fails is listed and does not stop the rest.
@@ -214,10 +162,7 @@ fn work<'a>(
     thread::scope(|scope| {
         scope.spawn(move || {
             for job in jobs {
-                if to_network
-                    .send((job, decode(job, translator, options)))
-                    .is_err()
-                {
+                if to_network.send((job, decode(job, translator, options))).is_err() {
                     break;
                 }
             }
@@ -226,8 +171,7 @@ fn work<'a>(
             let text = text_of(translator, options);
             let mut failed = Vec::new();
             for (job, picture) in translated {
-                if let Err(error) = picture.and_then(|picture| write(&picture, &job.output, &text))
-                {
+                if let Err(error) = picture.and_then(|picture| write(&picture, &job.output, &text)) {
                     failed.push((job.input.as_path(), error));
                 }
                 done();
@@ -235,17 +179,13 @@ fn work<'a>(
             failed
         });
         for (job, source) in decoded {
-            let finished = source.and_then(|source| {
-                finish(&source, job.target.as_deref(), args, translator, options)
-            });
+            let finished = source.and_then(|source| finish(&source, job.target.as_deref(), args, translator, options));
             if to_encoder.send((job, finished)).is_err() {
                 break;
             }
         }
         drop(to_encoder);
-        encoder
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -282,9 +222,7 @@ fn finish(
 
 /// Pictures of one size beside each other, in RGB.
 pub fn beside(parts: &[Picture]) -> Picture {
-    let (width, height) = parts
-        .first()
-        .map_or((1, 1), |first| (first.width(), first.height()));
+    let (width, height) = parts.first().map_or((1, 1), |first| (first.width(), first.height()));
     let mut all = Picture::filled(parts.len().max(1) * (width + GAP) - GAP, height, &[255; 3]);
     for (index, part) in parts.iter().enumerate() {
         all.paste(&part.to_u8().to_channels(3), index * (width + GAP), 0);
@@ -293,10 +231,7 @@ pub fn beside(parts: &[Picture]) -> Picture {
 }
 
 fn write(picture: &Picture, output: &Path, text: &[(String, String)]) -> Result<()> {
-    if let Some(parent) = output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
+    if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
     Ok(write_whole(output, &encode(picture, output, text)?)?)
@@ -306,23 +241,11 @@ fn write(picture: &Picture, output: &Path, text: &[(String, String)]) -> Result<
 fn text_of(translator: &Translator, options: &TranslateOptions) -> Vec<(String, String)> {
     let description = translator.description();
     let mut text = vec![
-        (
-            "Software".to_owned(),
-            format!("p2p {}", env!("CARGO_PKG_VERSION")),
-        ),
-        (
-            "p2p:model".to_owned(),
-            translator.path().display().to_string(),
-        ),
+        ("Software".to_owned(), format!("p2p {}", env!("CARGO_PKG_VERSION"))),
+        ("p2p:model".to_owned(), translator.path().display().to_string()),
         ("p2p:step".to_owned(), description.step.to_string()),
-        (
-            "p2p:direction".to_owned(),
-            description.preprocessing.direction.clone(),
-        ),
-        (
-            "p2p:test-mode".to_owned(),
-            options.test_mode.name().to_owned(),
-        ),
+        ("p2p:direction".to_owned(), description.preprocessing.direction.clone()),
+        ("p2p:test-mode".to_owned(), options.test_mode.name().to_owned()),
     ];
     if options.test_mode == TestMode::Paper {
         text.push(("p2p:seed".to_owned(), options.seed.to_string()));

@@ -29,13 +29,7 @@ pub(super) struct DownBlock {
 
 impl DownBlock {
     /// `norm` is the kind after the convolution (none in the outermost and the innermost block), `bias` the convolution's.
-    pub fn new(
-        channels: [usize; 2],
-        activate: bool,
-        norm: NormKind,
-        bias: bool,
-        init: &mut Init<'_>,
-    ) -> Self {
+    pub fn new(channels: [usize; 2], activate: bool, norm: NormKind, bias: bool, init: &mut Init<'_>) -> Self {
         Self {
             convolution: Convolution::new(channels, bias, Geometry::HALVE, init),
             norm: Norm::new(norm, channels[1], init),
@@ -47,13 +41,8 @@ impl DownBlock {
     /// - `x`: `[batch, channels_in, height, width]`, both sides even
     /// - returns: `[batch, channels_out, height / 2, width / 2]`
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let x = if self.activate {
-            leaky_relu(x, LEAK)
-        } else {
-            x
-        };
-        self.norm
-            .forward(self.convolution.forward(x), mode.statistics)
+        let x = if self.activate { leaky_relu(x, LEAK) } else { x };
+        self.norm.forward(self.convolution.forward(x), mode.statistics)
     }
 }
 
@@ -89,9 +78,7 @@ impl UpBlock {
     /// - `x`: `[batch, channels_in, height, width]`
     /// - returns: `[batch, channels_out, 2 * height, 2 * width]`
     pub fn forward(&self, x: Tensor<4>, mode: Mode, layer: usize) -> Tensor<4> {
-        let x = self
-            .norm
-            .forward(self.convolution.forward(relu(x)), mode.statistics);
+        let x = self.norm.forward(self.convolution.forward(relu(x)), mode.statistics);
         match mode.dropout {
             Some(seed) if self.drops => dropout(x, seed, layer as u64),
             _ => x,
@@ -107,27 +94,14 @@ pub(super) struct PatchBlock {
 }
 
 impl PatchBlock {
-    pub fn new(
-        channels: [usize; 2],
-        norm: NormKind,
-        bias: bool,
-        geometry: Geometry,
-        init: &mut Init<'_>,
-    ) -> Self {
-        Self {
-            convolution: Convolution::new(channels, bias, geometry, init),
-            norm: Norm::new(norm, channels[1], init),
-        }
+    pub fn new(channels: [usize; 2], norm: NormKind, bias: bool, geometry: Geometry, init: &mut Init<'_>) -> Self {
+        Self { convolution: Convolution::new(channels, bias, geometry, init), norm: Norm::new(norm, channels[1], init) }
     }
 
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`
     /// - returns: `[batch, channels_out, height', width']` by the block's geometry
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        leaky_relu(
-            self.norm
-                .forward(self.convolution.forward(x), mode.statistics),
-            LEAK,
-        )
+        leaky_relu(self.norm.forward(self.convolution.forward(x), mode.statistics), LEAK)
     }
 }

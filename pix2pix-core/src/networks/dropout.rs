@@ -41,10 +41,7 @@ mod tests {
         let device = Device::flex();
         let ones = Tensor::<4>::ones([1, 8, 16, 16], &device);
         let run = |seed| -> Vec<f32> {
-            dropout(ones.clone(), DropoutSeed(seed), 3)
-                .into_data()
-                .try_into_vec()
-                .expect("f32 values")
+            dropout(ones.clone(), DropoutSeed(seed), 3).into_data().try_into_vec().expect("f32 values")
         };
         let first = run(1);
         assert!(first.iter().all(|&value| value == 0.0 || value == 2.0));

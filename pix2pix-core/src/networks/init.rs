@@ -21,12 +21,7 @@ pub(super) struct Init<'a> {
 
 impl<'a> Init<'a> {
     pub fn new(network: &'static str, seed: u64, device: &'a Device) -> Self {
-        Self {
-            seed,
-            network,
-            next: 0,
-            device,
-        }
+        Self { seed, network, next: 0, device }
     }
 
     /// A weight drawn from N(0, 0.02).
@@ -48,13 +43,7 @@ impl<'a> Init<'a> {
         let mut rng = seed::rng(self.seed, self.network, self.next);
         self.next += 1;
         let normal = Normal::new(mean, WEIGHT_SPREAD).expect("the spread is a positive constant");
-        let values = normal
-            .sample_iter(&mut rng)
-            .take(dims.iter().product())
-            .collect::<Vec<f32>>();
-        Param::from_tensor(Tensor::from_data(
-            TensorData::new(values, dims),
-            self.device,
-        ))
+        let values = normal.sample_iter(&mut rng).take(dims.iter().product()).collect::<Vec<f32>>();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, dims), self.device))
     }
 }

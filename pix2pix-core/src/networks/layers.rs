@@ -45,29 +45,13 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Halves height and width.
-    pub const HALVE: Self = Self {
-        kernel: KERNEL,
-        stride: 2,
-        padding: 1,
-    };
+    pub const HALVE: Self = Self { kernel: KERNEL, stride: 2, padding: 1 };
     /// Takes one pixel off height and width.
-    pub const KEEP: Self = Self {
-        kernel: KERNEL,
-        stride: 1,
-        padding: 1,
-    };
+    pub const KEEP: Self = Self { kernel: KERNEL, stride: 1, padding: 1 };
     /// Looks at one pixel.
-    pub const PIXEL: Self = Self {
-        kernel: 1,
-        stride: 1,
-        padding: 0,
-    };
+    pub const PIXEL: Self = Self { kernel: 1, stride: 1, padding: 0 };
     /// Keeps height and width exactly.
-    pub const SAME: Self = Self {
-        kernel: 3,
-        stride: 1,
-        padding: 1,
-    };
+    pub const SAME: Self = Self { kernel: 3, stride: 1, padding: 1 };
 }
 
 impl Convolution {
@@ -86,12 +70,7 @@ impl Convolution {
     /// - returns: `[batch, channels_out, (height + 2 * padding - kernel) / stride + 1, ...]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(
-            x,
-            self.weight.val(),
-            self.bias.as_ref().map(Param::val),
-            options,
-        )
+        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
     }
 }
 
@@ -105,22 +84,13 @@ pub(super) struct UpConvolution {
 }
 
 impl UpConvolution {
-    pub fn new(
-        channels: [usize; 2],
-        bias: bool,
-        upsampling: Upsampling,
-        init: &mut Init<'_>,
-    ) -> Self {
+    pub fn new(channels: [usize; 2], bias: bool, upsampling: Upsampling, init: &mut Init<'_>) -> Self {
         let [input, output] = channels;
         let dims = match upsampling {
             Upsampling::Transposed => [input, output, KERNEL, KERNEL],
             Upsampling::ResizeConv => [output, input, Geometry::SAME.kernel, Geometry::SAME.kernel],
         };
-        Self {
-            weight: init.weight(dims),
-            bias: bias.then(|| init.bias(output)),
-            upsampling,
-        }
+        Self { weight: init.weight(dims), bias: bias.then(|| init.bias(output)), upsampling }
     }
 
     /// # Shapes
@@ -135,15 +105,10 @@ impl UpConvolution {
             }
             Upsampling::ResizeConv => {
                 let [_, _, height, width] = x.dims();
-                let options = InterpolateOptions::new(InterpolateMode::Nearest)
-                    .with_output_size([2 * height, 2 * width]);
+                let options =
+                    InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
                 let options_conv = ConvOptions::new([1, 1], [Geometry::SAME.padding; 2], [1, 1], 1);
-                conv2d(
-                    interpolate(x, options),
-                    self.weight.val(),
-                    bias,
-                    options_conv,
-                )
+                conv2d(interpolate(x, options), self.weight.val(), bias, options_conv)
             }
         }
     }

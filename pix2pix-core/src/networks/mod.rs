@@ -16,9 +16,7 @@ pub use dropout::DropoutSeed;
 pub use layers::Upsampling;
 pub use norm::{NormKind, Statistics};
 pub use patchgan::{DiscriminatorConfig, DiscriminatorKind, PatchGan};
-pub use state::{
-    Fetch, StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state,
-};
+pub use state::{Fetch, StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state};
 pub use unet::{Unet, UnetConfig};
 
 /// How a forward pass treats what differs between training and use.
@@ -33,34 +31,22 @@ pub struct Mode {
 impl Mode {
     /// Batch statistics, running statistics updated, dropout on.
     pub fn training(seed: DropoutSeed) -> Self {
-        Self {
-            statistics: Statistics::Batch { track: true },
-            dropout: Some(seed),
-        }
+        Self { statistics: Statistics::Batch { track: true }, dropout: Some(seed) }
     }
 
     /// The statistics of the given picture, no dropout: deterministic, the default for translation.
     pub const fn image() -> Self {
-        Self {
-            statistics: Statistics::Batch { track: false },
-            dropout: None,
-        }
+        Self { statistics: Statistics::Batch { track: false }, dropout: None }
     }
 
     /// The statistics collected in training, no dropout (`--eval` in the field's reference).
     pub const fn running() -> Self {
-        Self {
-            statistics: Statistics::Running,
-            dropout: None,
-        }
+        Self { statistics: Statistics::Running, dropout: None }
     }
 
     /// The paper's test mode: the statistics of the picture and dropout on, seeded.
     pub fn paper(seed: DropoutSeed) -> Self {
-        Self {
-            statistics: Statistics::Batch { track: false },
-            dropout: Some(seed),
-        }
+        Self { statistics: Statistics::Batch { track: false }, dropout: Some(seed) }
     }
 }
 
@@ -95,9 +81,7 @@ pub enum NetworkError {
         num_layers: usize,
     },
     /// The picture is too small for the discriminator to give a single logit.
-    #[error(
-        "the discriminator needs pictures of at least {minimum}x{minimum} pixels, found {width}x{height}"
-    )]
+    #[error("the discriminator needs pictures of at least {minimum}x{minimum} pixels, found {width}x{height}")]
     TooSmall {
         /// Width found, in pixels.
         width: usize,

@@ -77,17 +77,11 @@ impl Norm {
     /// - `x`: `[batch, channels, height, width]`
     /// - returns: the same shape
     pub fn forward(&self, x: Tensor<4>, statistics: Statistics) -> Tensor<4> {
-        match (
-            &self.gamma,
-            &self.beta,
-            &self.running_mean,
-            &self.running_var,
-        ) {
+        match (&self.gamma, &self.beta, &self.running_mean, &self.running_var) {
             (Some(gamma), Some(beta), Some(mean), Some(var)) => match statistics {
                 Statistics::Running => {
                     let device = x.device();
-                    let place =
-                        |state: &RunningState<Tensor<1>>| same_context(state.value_sync(), &device);
+                    let place = |state: &RunningState<Tensor<1>>| same_context(state.value_sync(), &device);
                     batch_norm(x, gamma.val(), beta.val(), place(mean), place(var), EPSILON)
                 }
                 Statistics::Batch { track } => {
@@ -95,11 +89,7 @@ impl Norm {
                     let result = batch_norm_train(x, gamma.val(), beta.val(), EPSILON);
                     if track {
                         let count = (batch * height * width) as f64;
-                        let unbiased = if count > 1.0 {
-                            count / (count - 1.0)
-                        } else {
-                            1.0
-                        };
+                        let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
                         follow(mean, result.mean, 1.0);
                         follow(var, result.variance, unbiased);
                     }
@@ -119,9 +109,7 @@ fn instance_norm(x: Tensor<4>) -> Tensor<4> {
     let merged = x.reshape([1, batch * channels, height, width]);
     let gamma = Tensor::ones([batch * channels], &device);
     let beta = Tensor::zeros([batch * channels], &device);
-    batch_norm_train(merged, gamma, beta, EPSILON)
-        .output
-        .reshape([batch, channels, height, width])
+    batch_norm_train(merged, gamma, beta, EPSILON).output.reshape([batch, channels, height, width])
 }
 
 /// Moves a running statistic towards the one of this batch.
@@ -134,11 +122,7 @@ fn follow(state: &RunningState<Tensor<1>>, batch: Tensor<1>, factor: f64) {
 /// Puts a plain tensor into the autodiff context of `device`.
 fn same_context(tensor: Tensor<1>, device: &burn::tensor::Device) -> Tensor<1> {
     let plain = tensor.without_autodiff();
-    if device.is_autodiff() {
-        plain.autodiff()
-    } else {
-        plain
-    }
+    if device.is_autodiff() { plain.autodiff() } else { plain }
 }
 
 #[cfg(test)]
@@ -148,10 +132,7 @@ mod tests {
     use super::*;
 
     fn ramp(device: &Device) -> Tensor<4> {
-        Tensor::from_data(
-            TensorData::new((0..32).map(|i| i as f32).collect::<Vec<_>>(), [2, 2, 2, 4]),
-            device,
-        )
+        Tensor::from_data(TensorData::new((0..32).map(|i| i as f32).collect::<Vec<_>>(), [2, 2, 2, 4]), device)
     }
 
     #[test]
@@ -162,14 +143,8 @@ mod tests {
         let y = y.reshape([4, 8]);
         let mean = y.clone().mean_dim(1).into_data();
         let variance = y.square().mean_dim(1).into_data();
-        mean.assert_approx_eq::<f32>(
-            &TensorData::zeros::<f32, _>([4, 1]),
-            Tolerance::absolute(1e-5),
-        );
-        variance.assert_approx_eq::<f32>(
-            &TensorData::ones::<f32, _>([4, 1]),
-            Tolerance::absolute(1e-4),
-        );
+        mean.assert_approx_eq::<f32>(&TensorData::zeros::<f32, _>([4, 1]), Tolerance::absolute(1e-5));
+        variance.assert_approx_eq::<f32>(&TensorData::ones::<f32, _>([4, 1]), Tolerance::absolute(1e-4));
     }
 
     #[test]
@@ -177,28 +152,13 @@ mod tests {
         let device = Device::flex();
         let norm = Norm::new(NormKind::Batch, 2, &mut Init::new("test", 0, &device));
         norm.forward(ramp(&device), Statistics::Batch { track: true });
-        let mean = norm
-            .running_mean
-            .as_ref()
-            .expect("batch norm has one")
-            .value_sync();
+        let mean = norm.running_mean.as_ref().expect("batch norm has one").value_sync();
         // Channel 0 holds 0..8 and 16..24 (mean 11.5), channel 1 the rest (mean 19.5).
-        mean.into_data()
-            .assert_approx_eq::<f32>(&TensorData::from([1.15_f32, 1.95]), Tolerance::default());
-        let variance = norm
-            .running_var
-            .as_ref()
-            .expect("batch norm has one")
-            .value_sync();
-        let sum = (0..8)
-            .chain(16..24)
-            .map(|i| (f64::from(i) - 11.5).powi(2))
-            .sum::<f64>();
+        mean.into_data().assert_approx_eq::<f32>(&TensorData::from([1.15_f32, 1.95]), Tolerance::default());
+        let variance = norm.running_var.as_ref().expect("batch norm has one").value_sync();
+        let sum = (0..8).chain(16..24).map(|i| (f64::from(i) - 11.5).powi(2)).sum::<f64>();
         let expected = (0.9 + 0.1 * sum / 15.0) as f32;
-        variance.into_data().assert_approx_eq::<f32>(
-            &TensorData::from([expected, expected]),
-            Tolerance::default(),
-        );
+        variance.into_data().assert_approx_eq::<f32>(&TensorData::from([expected, expected]), Tolerance::default());
     }
 
     #[test]

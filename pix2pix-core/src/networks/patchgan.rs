@@ -47,13 +47,7 @@ pub struct DiscriminatorConfig {
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self {
-            in_channels: 6,
-            kind: DiscriminatorKind::Patch,
-            num_layers: 3,
-            width: 64,
-            norm: NormKind::Batch,
-        }
+        Self { in_channels: 6, kind: DiscriminatorKind::Patch, num_layers: 3, width: 64, norm: NormKind::Batch }
     }
 }
 
@@ -64,14 +58,10 @@ impl DiscriminatorConfig {
     /// A number of layers outside 1..=6, or a width or number of channels of zero.
     pub fn init(&self, seed: u64, device: &Device) -> Result<PatchGan, NetworkError> {
         if !(1..=MOST_LAYERS).contains(&self.num_layers) {
-            return Err(NetworkError::NumLayers {
-                num_layers: self.num_layers,
-            });
+            return Err(NetworkError::NumLayers { num_layers: self.num_layers });
         }
         if self.width == 0 || self.in_channels == 0 {
-            return Err(NetworkError::Zero {
-                what: "the discriminator's width and number of input channels",
-            });
+            return Err(NetworkError::Zero { what: "the discriminator's width and number of input channels" });
         }
         let init = &mut Init::new("discriminator", seed, device);
         let bias = self.norm.needs_bias();
@@ -79,48 +69,18 @@ impl DiscriminatorConfig {
         let mut blocks = Vec::new();
         let last = match self.kind {
             DiscriminatorKind::Pixel => {
-                blocks.push(PatchBlock::new(
-                    [self.in_channels, width(0)],
-                    NormKind::None,
-                    true,
-                    Geometry::PIXEL,
-                    init,
-                ));
-                blocks.push(PatchBlock::new(
-                    [width(0), width(1)],
-                    self.norm,
-                    bias,
-                    Geometry::PIXEL,
-                    init,
-                ));
+                blocks.push(PatchBlock::new([self.in_channels, width(0)], NormKind::None, true, Geometry::PIXEL, init));
+                blocks.push(PatchBlock::new([width(0), width(1)], self.norm, bias, Geometry::PIXEL, init));
                 Convolution::new([width(1), 1], bias, Geometry::PIXEL, init)
             }
             DiscriminatorKind::Patch => {
-                blocks.push(PatchBlock::new(
-                    [self.in_channels, width(0)],
-                    NormKind::None,
-                    true,
-                    Geometry::HALVE,
-                    init,
-                ));
+                blocks.push(PatchBlock::new([self.in_channels, width(0)], NormKind::None, true, Geometry::HALVE, init));
                 for level in 1..self.num_layers {
                     let channels = [width(level - 1), width(level)];
-                    blocks.push(PatchBlock::new(
-                        channels,
-                        self.norm,
-                        bias,
-                        Geometry::HALVE,
-                        init,
-                    ));
+                    blocks.push(PatchBlock::new(channels, self.norm, bias, Geometry::HALVE, init));
                 }
                 let channels = [width(self.num_layers - 1), width(self.num_layers)];
-                blocks.push(PatchBlock::new(
-                    channels,
-                    self.norm,
-                    bias,
-                    Geometry::KEEP,
-                    init,
-                ));
+                blocks.push(PatchBlock::new(channels, self.norm, bias, Geometry::KEEP, init));
                 Convolution::new([width(self.num_layers), 1], true, Geometry::KEEP, init)
             }
         };
@@ -152,18 +112,10 @@ impl DiscriminatorConfig {
         if self.kind == DiscriminatorKind::Pixel {
             return Ok([height, width]);
         }
-        let reduce = |side: usize| {
-            (side >> self.num_layers)
-                .checked_sub(2)
-                .filter(|&left| left > 0)
-        };
+        let reduce = |side: usize| (side >> self.num_layers).checked_sub(2).filter(|&left| left > 0);
         match (reduce(height), reduce(width)) {
             (Some(rows), Some(columns)) => Ok([rows, columns]),
-            _ => Err(NetworkError::TooSmall {
-                width,
-                height,
-                minimum: 3 << self.num_layers,
-            }),
+            _ => Err(NetworkError::TooSmall { width, height, minimum: 3 << self.num_layers }),
         }
     }
 }
@@ -184,10 +136,7 @@ impl PatchGan {
     /// - returns: `[batch, 1, height / 2^num_layers - 2, width / 2^num_layers - 2]`, one logit per patch
     pub fn forward(&self, source: Tensor<4>, target: Tensor<4>, mode: Mode) -> Tensor<4> {
         let pair = Tensor::cat(vec![source, target], 1);
-        let x = self
-            .blocks
-            .iter()
-            .fold(pair, |x, block| block.forward(x, mode));
+        let x = self.blocks.iter().fold(pair, |x, block| block.forward(x, mode));
         self.last.forward(x)
     }
 }
@@ -199,25 +148,14 @@ mod tests {
 
     #[test]
     fn parameter_count_is_that_of_the_reference() {
-        let network = DiscriminatorConfig::default()
-            .init(0, &Device::flex())
-            .expect("a valid network");
+        let network = DiscriminatorConfig::default().init(0, &Device::flex()).expect("a valid network");
         assert_eq!(num_parameters(&network), 2_768_705);
     }
 
     #[test]
     fn receptive_fields_are_those_of_the_paper() {
-        let field = |num_layers| {
-            DiscriminatorConfig {
-                num_layers,
-                ..Default::default()
-            }
-            .receptive_field()
-        };
-        assert_eq!(
-            (1..=6).map(field).collect::<Vec<_>>(),
-            [16, 34, 70, 142, 286, 574]
-        );
+        let field = |num_layers| DiscriminatorConfig { num_layers, ..Default::default() }.receptive_field();
+        assert_eq!((1..=6).map(field).collect::<Vec<_>>(), [16, 34, 70, 142, 286, 574]);
     }
 
     #[test]
@@ -225,80 +163,30 @@ mod tests {
         let device = Device::flex().autodiff();
         for num_layers in 1..=3 {
             // Without norm a logit depends on its patch alone.
-            let config = DiscriminatorConfig {
-                num_layers,
-                width: 2,
-                norm: NormKind::None,
-                ..Default::default()
-            };
+            let config = DiscriminatorConfig { num_layers, width: 2, norm: NormKind::None, ..Default::default() };
             let network = config.init(5, &device).expect("a valid network");
             let source = Tensor::<4>::ones([1, 3, 160, 160], &device).require_grad();
-            let logits = network.forward(
-                source.clone(),
-                Tensor::ones([1, 3, 160, 160], &device),
-                Mode::image(),
-            );
+            let logits = network.forward(source.clone(), Tensor::ones([1, 3, 160, 160], &device), Mode::image());
             let [_, _, rows, columns] = logits.dims();
-            let one = logits.slice([
-                0..1,
-                0..1,
-                rows / 2..rows / 2 + 1,
-                columns / 2..columns / 2 + 1,
-            ]);
-            let gradient = source
-                .grad(&one.sum().backward())
-                .expect("the source is tracked");
-            let touched = gradient
-                .abs()
-                .sum_dim(1)
-                .sum_dim(2)
-                .greater_scalar(0.0)
-                .int()
-                .sum()
-                .into_scalar::<i64>();
-            assert_eq!(
-                touched as usize,
-                config.receptive_field(),
-                "{num_layers} layers"
-            );
+            let one = logits.slice([0..1, 0..1, rows / 2..rows / 2 + 1, columns / 2..columns / 2 + 1]);
+            let gradient = source.grad(&one.sum().backward()).expect("the source is tracked");
+            let touched = gradient.abs().sum_dim(1).sum_dim(2).greater_scalar(0.0).int().sum().into_scalar::<i64>();
+            assert_eq!(touched as usize, config.receptive_field(), "{num_layers} layers");
         }
     }
 
     #[test]
     fn logits_have_the_size_that_the_configuration_tells() {
         let device = Device::flex();
-        let configs = (1..=6).map(|num_layers| DiscriminatorConfig {
-            num_layers,
-            width: 2,
-            ..Default::default()
-        });
-        let pixel = DiscriminatorConfig {
-            kind: DiscriminatorKind::Pixel,
-            width: 2,
-            ..Default::default()
-        };
+        let configs = (1..=6).map(|num_layers| DiscriminatorConfig { num_layers, width: 2, ..Default::default() });
+        let pixel = DiscriminatorConfig { kind: DiscriminatorKind::Pixel, width: 2, ..Default::default() };
         for config in configs.chain([pixel]) {
             let network = config.init(0, &device).expect("a valid network");
             let picture = Tensor::<4>::zeros([1, 3, 256, 320], &device);
-            let [_, channels, rows, columns] = network
-                .forward(picture.clone(), picture, Mode::image())
-                .dims();
-            assert_eq!(
-                (channels, Ok([rows, columns])),
-                (1, config.logits_size(320, 256))
-            );
+            let [_, channels, rows, columns] = network.forward(picture.clone(), picture, Mode::image()).dims();
+            assert_eq!((channels, Ok([rows, columns])), (1, config.logits_size(320, 256)));
         }
-        assert_eq!(
-            DiscriminatorConfig::default().logits_size(256, 256),
-            Ok([30, 30])
-        );
-        assert!(
-            DiscriminatorConfig {
-                num_layers: 6,
-                ..Default::default()
-            }
-            .logits_size(128, 128)
-            .is_err()
-        );
+        assert_eq!(DiscriminatorConfig::default().logits_size(256, 256), Ok([30, 30]));
+        assert!(DiscriminatorConfig { num_layers: 6, ..Default::default() }.logits_size(128, 128).is_err());
     }
 }

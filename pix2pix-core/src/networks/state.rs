@@ -49,10 +49,7 @@ pub fn state_specs(network: &impl Module) -> Vec<TensorSpec> {
     struct Specs(Path, Vec<TensorSpec>);
     impl ModuleVisitor for Specs {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.push(TensorSpec {
-                name: self.0.name(),
-                shape: param.val().dims().to_vec(),
-            });
+            self.1.push(TensorSpec { name: self.0.name(), shape: param.val().dims().to_vec() });
         }
         fn enter_module(&mut self, name: &str, _: &str) {
             self.0.0.push(name.to_owned());
@@ -75,10 +72,7 @@ pub fn visit_state(network: &impl Module, take: &mut dyn FnMut(TensorSpec, Fetch
     impl ModuleVisitor for Values<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val();
-            let spec = TensorSpec {
-                name: self.0.name(),
-                shape: tensor.dims().to_vec(),
-            };
+            let spec = TensorSpec { name: self.0.name(), shape: tensor.dims().to_vec() };
             (self.1)(spec, Box::new(move || tensor.into_data()));
         }
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -95,35 +89,17 @@ pub fn visit_state(network: &impl Module, take: &mut dyn FnMut(TensorSpec, Fetch
 ///
 /// # Errors
 /// A tensor that is missing, has another shape, or is left over. The network is consumed then.
-pub fn load_state<M: Module>(
-    network: M,
-    mut tensors: BTreeMap<String, TensorData>,
-) -> Result<M, StateError> {
-    for TensorSpec {
-        name,
-        shape: expected,
-    } in state_specs(&network)
-    {
-        let found = tensors
-            .get(&name)
-            .ok_or_else(|| StateError::Missing { name: name.clone() })?
-            .shape()
-            .to_vec();
+pub fn load_state<M: Module>(network: M, mut tensors: BTreeMap<String, TensorData>) -> Result<M, StateError> {
+    for TensorSpec { name, shape: expected } in state_specs(&network) {
+        let found = tensors.get(&name).ok_or_else(|| StateError::Missing { name: name.clone() })?.shape().to_vec();
         if found != expected {
-            return Err(StateError::Shape {
-                name,
-                expected,
-                found,
-            });
+            return Err(StateError::Shape { name, expected, found });
         }
     }
     struct Loader<'a>(Path, &'a mut BTreeMap<String, TensorData>);
     impl ModuleMapper for Loader<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let data = self
-                .1
-                .remove(&self.0.name())
-                .expect("all names were checked before");
+            let data = self.1.remove(&self.0.name()).expect("all names were checked before");
             param.map(|old| {
                 let device = old.device();
                 let tracked = old.is_require_grad();
@@ -148,11 +124,7 @@ pub fn load_state<M: Module>(
 /// Number of trainable values; running statistics do not count.
 pub fn num_parameters(network: &impl Module) -> usize {
     let trained = |spec: &TensorSpec| !spec.name.contains("running_");
-    state_specs(network)
-        .iter()
-        .filter(|spec| trained(spec))
-        .map(|spec| spec.shape.iter().product::<usize>())
-        .sum()
+    state_specs(network).iter().filter(|spec| trained(spec)).map(|spec| spec.shape.iter().product::<usize>()).sum()
 }
 
 #[derive(Default)]
@@ -172,20 +144,12 @@ mod tests {
     use crate::networks::{Mode, UnetConfig};
 
     fn unet(seed: u64) -> crate::networks::Unet {
-        UnetConfig {
-            depth: 5,
-            width: 2,
-            ..Default::default()
-        }
-        .init(seed, &Device::flex())
-        .expect("a valid network")
+        UnetConfig { depth: 5, width: 2, ..Default::default() }.init(seed, &Device::flex()).expect("a valid network")
     }
 
     fn state(network: &impl Module) -> BTreeMap<String, TensorData> {
         let mut tensors = BTreeMap::new();
-        visit_state(network, &mut |spec, fetch| {
-            assert!(tensors.insert(spec.name, fetch()).is_none())
-        });
+        visit_state(network, &mut |spec, fetch| assert!(tensors.insert(spec.name, fetch()).is_none()));
         tensors
     }
 
@@ -193,9 +157,7 @@ mod tests {
     fn a_loaded_network_computes_what_the_saved_one_did() {
         let loaded = load_state(unet(2), state(&unet(1))).expect("the same architecture");
         let source = Tensor::<4>::ones([1, 3, 32, 32], &Device::flex());
-        let run = |network: &crate::networks::Unet| {
-            network.forward(source.clone(), Mode::image()).into_data()
-        };
+        let run = |network: &crate::networks::Unet| network.forward(source.clone(), Mode::image()).into_data();
         assert_eq!(run(&loaded), run(&unet(1)));
         assert_ne!(run(&loaded), run(&unet(2)));
     }
@@ -205,27 +167,15 @@ mod tests {
         let name = "encoder.0.convolution.weight";
         let mut tensors = state(&unet(1));
         let taken = tensors.remove(name).expect("the first weight");
-        assert_eq!(
-            load_state(unet(1), tensors.clone()).err(),
-            Some(StateError::Missing { name: name.into() })
-        );
+        assert_eq!(load_state(unet(1), tensors.clone()).err(), Some(StateError::Missing { name: name.into() }));
         tensors.insert(name.into(), TensorData::zeros::<f32, _>([1, 2]));
-        let error = load_state(unet(1), tensors.clone())
-            .err()
-            .map(|error| error.to_string());
+        let error = load_state(unet(1), tensors.clone()).err().map(|error| error.to_string());
         assert_eq!(
             error.as_deref(),
-            Some(
-                "tensor encoder.0.convolution.weight should have shape [2, 3, 4, 4], found [1, 2]"
-            )
+            Some("tensor encoder.0.convolution.weight should have shape [2, 3, 4, 4], found [1, 2]")
         );
         tensors.insert(name.into(), taken.clone());
         tensors.insert("extra".into(), taken);
-        assert_eq!(
-            load_state(unet(1), tensors).err(),
-            Some(StateError::Unknown {
-                name: "extra".into()
-            })
-        );
+        assert_eq!(load_state(unet(1), tensors).err(), Some(StateError::Unknown { name: "extra".into() }));
     }
 }

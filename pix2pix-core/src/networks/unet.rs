@@ -62,17 +62,11 @@ impl UnetConfig {
         self.validate()?;
         let init = &mut Init::new("unet", seed, device);
         let bias = self.norm.needs_bias();
-        let widths = (0..self.depth)
-            .map(|level| self.width * WIDEST.min(1 << level.min(16)))
-            .collect::<Vec<_>>();
+        let widths = (0..self.depth).map(|level| self.width * WIDEST.min(1 << level.min(16))).collect::<Vec<_>>();
 
         let encoder = (0..self.depth)
             .map(|level| {
-                let input = if level == 0 {
-                    self.in_channels
-                } else {
-                    widths[level - 1]
-                };
+                let input = if level == 0 { self.in_channels } else { widths[level - 1] };
                 let plain = level == 0 || level == self.depth - 1;
                 let norm = if plain { NormKind::None } else { self.norm };
                 DownBlock::new([input, widths[level]], level > 0, norm, bias, init)
@@ -81,17 +75,9 @@ impl UnetConfig {
         let decoder = (0..self.depth)
             .map(|step| {
                 let level = self.depth - 1 - step;
-                let input = if step == 0 {
-                    widths[level]
-                } else {
-                    2 * widths[level]
-                };
+                let input = if step == 0 { widths[level] } else { 2 * widths[level] };
                 let outermost = level == 0;
-                let output = if outermost {
-                    self.out_channels
-                } else {
-                    widths[level - 1]
-                };
+                let output = if outermost { self.out_channels } else { widths[level - 1] };
                 let options = UpOptions {
                     norm: if outermost { NormKind::None } else { self.norm },
                     bias: bias || outermost,
@@ -101,11 +87,7 @@ impl UnetConfig {
                 UpBlock::new([input, output], options, init)
             })
             .collect();
-        Ok(Unet {
-            encoder,
-            decoder,
-            depth: self.depth,
-        })
+        Ok(Unet { encoder, decoder, depth: self.depth })
     }
 
     /// What both sides of a picture must be a multiple of.
@@ -123,12 +105,7 @@ impl UnetConfig {
         if fits(width) && fits(height) {
             Ok(())
         } else {
-            Err(NetworkError::Size {
-                width,
-                height,
-                depth: self.depth,
-                multiple,
-            })
+            Err(NetworkError::Size { width, height, depth: self.depth, multiple })
         }
     }
 
@@ -140,29 +117,18 @@ impl UnetConfig {
         let halvings = (width | height).trailing_zeros() as usize;
         if width == 0 || height == 0 || halvings < MINIMUM_DEPTH {
             let multiple = 1 << MINIMUM_DEPTH;
-            return Err(NetworkError::Size {
-                width,
-                height,
-                depth: MINIMUM_DEPTH,
-                multiple,
-            });
+            return Err(NetworkError::Size { width, height, depth: MINIMUM_DEPTH, multiple });
         }
         Ok(halvings.min(10))
     }
 
     fn validate(&self) -> Result<(), NetworkError> {
         if self.depth < MINIMUM_DEPTH {
-            return Err(NetworkError::Depth {
-                depth: self.depth,
-                minimum: MINIMUM_DEPTH,
-            });
+            return Err(NetworkError::Depth { depth: self.depth, minimum: MINIMUM_DEPTH });
         }
         for (count, what) in [
             (self.in_channels, "the generator's number of input channels"),
-            (
-                self.out_channels,
-                "the generator's number of output channels",
-            ),
+            (self.out_channels, "the generator's number of output channels"),
             (self.width, "the generator's width"),
         ] {
             if count == 0 {
@@ -222,21 +188,13 @@ mod tests {
     use crate::networks::{DropoutSeed, num_parameters};
 
     fn tiny(depth: usize) -> UnetConfig {
-        UnetConfig {
-            depth,
-            width: 4,
-            ..Default::default()
-        }
+        UnetConfig { depth, width: 4, ..Default::default() }
     }
 
     #[test]
     fn parameter_counts_are_those_of_the_reference() {
         let count = |depth| {
-            let unet = UnetConfig {
-                depth,
-                ..Default::default()
-            }
-            .init(0, &Device::flex());
+            let unet = UnetConfig { depth, ..Default::default() }.init(0, &Device::flex());
             num_parameters(&unet.expect("a valid network"))
         };
         assert_eq!(count(8), 54_413_955);
@@ -260,50 +218,16 @@ mod tests {
         let device = Device::flex();
         let source = Tensor::<4>::random([1, 3, 64, 64], Distribution::Default, &device);
         let run = |config: UnetConfig, mode| {
-            config
-                .init(3, &device)
-                .expect("a valid network")
-                .forward(source.clone(), mode)
-                .into_data()
+            config.init(3, &device).expect("a valid network").forward(source.clone(), mode).into_data()
         };
         let usual = run(tiny(6), Mode::image());
         assert_eq!(usual, run(tiny(6), Mode::image()));
         assert_ne!(usual, run(tiny(6), Mode::running()));
         assert_ne!(usual, run(tiny(6), Mode::paper(DropoutSeed(1))));
-        assert_ne!(
-            usual,
-            run(
-                UnetConfig {
-                    norm: NormKind::Instance,
-                    ..tiny(6)
-                },
-                Mode::image()
-            )
-        );
-        assert_ne!(
-            usual,
-            run(
-                UnetConfig {
-                    norm: NormKind::None,
-                    ..tiny(6)
-                },
-                Mode::image()
-            )
-        );
-        assert_ne!(
-            usual,
-            run(
-                UnetConfig {
-                    upsampling: Upsampling::ResizeConv,
-                    ..tiny(6)
-                },
-                Mode::image()
-            )
-        );
-        let dry = UnetConfig {
-            dropout: false,
-            ..tiny(6)
-        };
+        assert_ne!(usual, run(UnetConfig { norm: NormKind::Instance, ..tiny(6) }, Mode::image()));
+        assert_ne!(usual, run(UnetConfig { norm: NormKind::None, ..tiny(6) }, Mode::image()));
+        assert_ne!(usual, run(UnetConfig { upsampling: Upsampling::ResizeConv, ..tiny(6) }, Mode::image()));
+        let dry = UnetConfig { dropout: false, ..tiny(6) };
         assert_eq!(usual, run(dry, Mode::paper(DropoutSeed(1))));
     }
 
@@ -312,11 +236,7 @@ mod tests {
         let device = Device::flex();
         let source = Tensor::<4>::ones([1, 3, 32, 32], &device);
         let run = |seed| -> TensorData {
-            tiny(5)
-                .init(seed, &device)
-                .expect("a valid network")
-                .forward(source.clone(), Mode::image())
-                .into_data()
+            tiny(5).init(seed, &device).expect("a valid network").forward(source.clone(), Mode::image()).into_data()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
@@ -326,33 +246,17 @@ mod tests {
     fn gradients_reach_the_source_through_every_skip() {
         let device = Device::flex().autodiff();
         let unet = tiny(5).init(1, &device).expect("a valid network");
-        let source =
-            Tensor::<4>::random([1, 3, 32, 32], Distribution::Default, &device).require_grad();
-        let gradients = unet
-            .forward(source.clone(), Mode::training(DropoutSeed(0)))
-            .square()
-            .mean()
-            .backward();
+        let source = Tensor::<4>::random([1, 3, 32, 32], Distribution::Default, &device).require_grad();
+        let gradients = unet.forward(source.clone(), Mode::training(DropoutSeed(0))).square().mean().backward();
         let gradient = source.grad(&gradients).expect("the source is tracked");
         assert!(gradient.abs().min().into_scalar::<f32>() > 0.0);
     }
 
     #[test]
     fn wrong_depths_and_sizes_are_errors_that_name_the_multiple() {
-        assert_eq!(
-            tiny(4).init(0, &Device::flex()).map(|_| ()),
-            Err(NetworkError::Depth {
-                depth: 4,
-                minimum: 5
-            })
-        );
-        let error = tiny(6)
-            .check_size(64, 96)
-            .expect_err("96 is no multiple of 64");
-        assert_eq!(
-            error.to_string(),
-            "width and height must be multiples of 64 (2^6), found 64x96"
-        );
+        assert_eq!(tiny(4).init(0, &Device::flex()).map(|_| ()), Err(NetworkError::Depth { depth: 4, minimum: 5 }));
+        let error = tiny(6).check_size(64, 96).expect_err("96 is no multiple of 64");
+        assert_eq!(error.to_string(), "width and height must be multiples of 64 (2^6), found 64x96");
         assert_eq!(UnetConfig::depth_for(256, 256), Ok(8));
         assert_eq!(UnetConfig::depth_for(512, 256), Ok(8));
         assert_eq!(UnetConfig::depth_for(1024, 2048), Ok(10));

@@ -76,15 +76,8 @@ impl Draw {
             (true, false) => turns / 2 * 2,
         };
         let strength = config.source_jitter;
-        let factors =
-            std::array::from_fn(|_| (1.0 + strength * (2.0 * rng.random::<f64>() - 1.0)) as f32);
-        Self {
-            offset,
-            flip_horizontal,
-            flip_vertical,
-            turns,
-            jitter: (strength > 0.0).then_some(factors),
-        }
+        let factors = std::array::from_fn(|_| (1.0 + strength * (2.0 * rng.random::<f64>() - 1.0)) as f32);
+        Self { offset, flip_horizontal, flip_vertical, turns, jitter: (strength > 0.0).then_some(factors) }
     }
 }
 
@@ -92,11 +85,7 @@ impl Draw {
 ///
 /// # Errors
 /// Without resizing: pictures smaller than the crop, or halves of different sizes.
-pub fn augment(
-    pair: &DecodedPair,
-    config: &AugmentConfig,
-    draw_seed: u64,
-) -> Result<Pair, PairsError> {
+pub fn augment(pair: &DecodedPair, config: &AugmentConfig, draw_seed: u64) -> Result<Pair, PairsError> {
     let draw = Draw::new(config, draw_seed);
     let (width, height) = (config.width, config.height);
     let size = pair.source.size();
@@ -115,22 +104,14 @@ pub fn augment(
             });
         }
         if size.0 < width || size.1 < height {
-            return Err(PairsError::SmallerThanCrop {
-                name: pair.name.clone(),
-                size,
-                crop: (width, height),
-            });
+            return Err(PairsError::SmallerThanCrop { name: pair.name.clone(), size, crop: (width, height) });
         }
         size
     };
     // Uniform over all offsets, the last one included.
     let offset = |room: usize, fraction: f64| (((room + 1) as f64 * fraction) as usize).min(room);
-    let part = Rect {
-        x: offset(whole.0 - width, draw.offset[0]),
-        y: offset(whole.1 - height, draw.offset[1]),
-        width,
-        height,
-    };
+    let part =
+        Rect { x: offset(whole.0 - width, draw.offset[0]), y: offset(whole.1 - height, draw.offset[1]), width, height };
     Ok(render(pair, whole, part, &draw))
 }
 
@@ -139,13 +120,7 @@ pub fn augment(
 /// # Errors
 /// Without resizing: as [`augment`]; the crop is the middle then.
 pub fn fit(pair: &DecodedPair, config: &AugmentConfig) -> Result<Pair, PairsError> {
-    let draw = Draw {
-        offset: [0.5; 2],
-        flip_horizontal: false,
-        flip_vertical: false,
-        turns: 0,
-        jitter: None,
-    };
+    let draw = Draw { offset: [0.5; 2], flip_horizontal: false, flip_vertical: false, turns: 0, jitter: None };
     if !config.resize {
         let still = AugmentConfig {
             flip_horizontal: false,
@@ -157,20 +132,10 @@ pub fn fit(pair: &DecodedPair, config: &AugmentConfig) -> Result<Pair, PairsErro
         // The sizes are checked there; the middle is drawn here.
         augment(pair, &still, 0)?;
         let (whole, width, height) = (pair.source.size(), config.width, config.height);
-        let part = Rect {
-            x: (whole.0 - width) / 2,
-            y: (whole.1 - height) / 2,
-            width,
-            height,
-        };
+        let part = Rect { x: (whole.0 - width) / 2, y: (whole.1 - height) / 2, width, height };
         return Ok(render(pair, whole, part, &draw));
     }
-    let part = Rect {
-        x: 0,
-        y: 0,
-        width: config.width,
-        height: config.height,
-    };
+    let part = Rect { x: 0, y: 0, width: config.width, height: config.height };
     Ok(render(pair, (config.width, config.height), part, &draw))
 }
 
@@ -182,11 +147,7 @@ fn render(pair: &DecodedPair, whole: (usize, usize), part: Rect, draw: &Draw) ->
         if draw.flip_vertical {
             picture = picture.flip_vertical();
         }
-        if draw.turns > 0 {
-            picture.rotate_quarter(draw.turns)
-        } else {
-            picture
-        }
+        if draw.turns > 0 { picture.rotate_quarter(draw.turns) } else { picture }
     };
     let source = match &pair.source {
         SourcePixels::Picture(picture) => {
@@ -196,11 +157,7 @@ fn render(pair: &DecodedPair, whole: (usize, usize), part: Rect, draw: &Draw) ->
                 None => picture.to_planes(),
             }
         }
-        SourcePixels::Labels {
-            labels,
-            instances,
-            count,
-        } => {
+        SourcePixels::Labels { labels, instances, count } => {
             let turned = |map| {
                 let mut map = nearest_labels_region(map, whole, part);
                 if draw.flip_horizontal {
@@ -215,37 +172,26 @@ fn render(pair: &DecodedPair, whole: (usize, usize), part: Rect, draw: &Draw) ->
         }
     };
     let target = turn(bicubic_region(&pair.target, whole, part)).to_planes();
-    Pair {
-        name: pair.name.clone(),
-        source,
-        target,
-    }
+    Pair { name: pair.name.clone(), source, target }
 }
 
 /// Scales brightness, then contrast about the mean luminance, then saturation about each pixel's luminance.
 fn jitter(picture: &Picture, [brightness, contrast, saturation]: [f32; 3]) -> Picture {
     let channels = picture.channels();
     let scale = |values: &mut dyn Iterator<Item = f32>, max: f32| -> Vec<f32> {
-        let bright = values
-            .map(|value| (value * brightness).min(max))
-            .collect::<Vec<_>>();
+        let bright = values.map(|value| (value * brightness).min(max)).collect::<Vec<_>>();
         let luminance = |pixel: &[f32]| match pixel {
             [red, green, blue] => 0.299 * red + 0.587 * green + 0.114 * blue,
             gray => gray[0],
         };
         let pixels = (bright.len() / channels) as f32;
         let mean = bright.chunks_exact(channels).map(luminance).sum::<f32>() / pixels;
-        let contrasted = bright
-            .iter()
-            .map(|value| mean + (value - mean) * contrast)
-            .collect::<Vec<_>>();
+        let contrasted = bright.iter().map(|value| mean + (value - mean) * contrast).collect::<Vec<_>>();
         contrasted
             .chunks_exact(channels)
             .flat_map(|pixel| {
                 let gray = luminance(pixel);
-                pixel
-                    .iter()
-                    .map(move |value| (gray + (value - gray) * saturation).clamp(0.0, max).round())
+                pixel.iter().map(move |value| (gray + (value - gray) * saturation).clamp(0.0, max).round())
             })
             .collect()
     };
@@ -259,8 +205,7 @@ fn jitter(picture: &Picture, [brightness, contrast, saturation]: [f32; 3]) -> Pi
             Samples::U16(scaled.into_iter().map(|value| value as u16).collect())
         }
     };
-    Picture::new(picture.width(), picture.height(), channels, samples)
-        .expect("as many values as before")
+    Picture::new(picture.width(), picture.height(), channels, samples).expect("as many values as before")
 }
 
 #[cfg(test)]
@@ -270,88 +215,44 @@ mod tests {
 
     /// Both halves hold the same gradient, so that whatever happens to one must happen to the other.
     fn pair(width: usize, height: usize) -> DecodedPair {
-        let values = (0..width * height)
-            .flat_map(|i| [(i % width * 3) as u8, (i / width * 5) as u8, 77])
-            .collect();
+        let values = (0..width * height).flat_map(|i| [(i % width * 3) as u8, (i / width * 5) as u8, 77]).collect();
         let picture = Picture::from_u8(width, height, 3, values).expect("a picture");
-        DecodedPair {
-            name: "x".into(),
-            source: SourcePixels::Picture(picture.clone()),
-            target: picture,
-        }
+        DecodedPair { name: "x".into(), source: SourcePixels::Picture(picture.clone()), target: picture }
     }
 
     fn small() -> AugmentConfig {
-        AugmentConfig {
-            width: 32,
-            height: 32,
-            ..Default::default()
-        }
+        AugmentConfig { width: 32, height: 32, ..Default::default() }
     }
 
     #[test]
     fn crop_flips_and_turns_move_source_and_target_together() {
-        let config = AugmentConfig {
-            flip_vertical: true,
-            quarter_turns: true,
-            ..small()
-        };
-        let drawn =
-            (0..40).map(|draw_seed| augment(&pair(64, 48), &config, draw_seed).expect("a pair"));
+        let config = AugmentConfig { flip_vertical: true, quarter_turns: true, ..small() };
+        let drawn = (0..40).map(|draw_seed| augment(&pair(64, 48), &config, draw_seed).expect("a pair"));
         let drawn = drawn.collect::<Vec<_>>();
         assert!(drawn.iter().all(|pair| pair.source == pair.target));
-        assert!(
-            drawn
-                .iter()
-                .all(|pair| (pair.source.width, pair.source.height) == (32, 32))
-        );
+        assert!(drawn.iter().all(|pair| (pair.source.width, pair.source.height) == (32, 32)));
         let first = &drawn[0];
-        assert!(
-            drawn
-                .iter()
-                .filter(|pair| pair.source != first.source)
-                .count()
-                > 30
-        );
+        assert!(drawn.iter().filter(|pair| pair.source != first.source).count() > 30);
     }
 
     #[test]
     fn a_flip_happens_about_half_of_the_time_and_never_when_switched_off() {
         let leftmost_is_dark = |config: &AugmentConfig, draw_seed| {
-            let planes = augment(&pair(64, 64), config, draw_seed)
-                .expect("a pair")
-                .source;
+            let planes = augment(&pair(64, 64), config, draw_seed).expect("a pair").source;
             planes.values[0] < planes.values[31]
         };
-        let kept = (0..200)
-            .filter(|&draw_seed| leftmost_is_dark(&small(), draw_seed))
-            .count();
+        let kept = (0..200).filter(|&draw_seed| leftmost_is_dark(&small(), draw_seed)).count();
         assert!((70..130).contains(&kept), "{kept} of 200");
-        let never = AugmentConfig {
-            flip_horizontal: false,
-            ..small()
-        };
+        let never = AugmentConfig { flip_horizontal: false, ..small() };
         assert!((0..50).all(|draw_seed| leftmost_is_dark(&never, draw_seed)));
     }
 
     #[test]
     fn the_same_seed_draws_the_same_and_offsets_reach_both_ends() {
-        let config = AugmentConfig {
-            flip_horizontal: false,
-            resize: false,
-            ..small()
-        };
-        let corner = |draw_seed| {
-            augment(&pair(40, 33), &config, draw_seed)
-                .expect("a pair")
-                .source
-                .values[0]
-        };
+        let config = AugmentConfig { flip_horizontal: false, resize: false, ..small() };
+        let corner = |draw_seed| augment(&pair(40, 33), &config, draw_seed).expect("a pair").source.values[0];
         assert_eq!(corner(5), corner(5));
-        let mut corners = (0..300)
-            .map(corner)
-            .map(|value| ((value + 1.0) * 127.5).round() as i32)
-            .collect::<Vec<_>>();
+        let mut corners = (0..300).map(corner).map(|value| ((value + 1.0) * 127.5).round() as i32).collect::<Vec<_>>();
         corners.sort_unstable();
         corners.dedup();
         assert_eq!(corners, (0..=8).map(|x| x * 3).collect::<Vec<_>>());
@@ -359,49 +260,24 @@ mod tests {
 
     #[test]
     fn jitter_changes_the_source_only() {
-        let config = AugmentConfig {
-            source_jitter: 0.3,
-            flip_horizontal: false,
-            ..small()
-        };
-        let plain = AugmentConfig {
-            source_jitter: 0.0,
-            ..config.clone()
-        };
-        let (jittered, plain) = (
-            augment(&pair(64, 64), &config, 3).expect("a pair"),
-            augment(&pair(64, 64), &plain, 3).expect("a pair"),
-        );
+        let config = AugmentConfig { source_jitter: 0.3, flip_horizontal: false, ..small() };
+        let plain = AugmentConfig { source_jitter: 0.0, ..config.clone() };
+        let (jittered, plain) =
+            (augment(&pair(64, 64), &config, 3).expect("a pair"), augment(&pair(64, 64), &plain, 3).expect("a pair"));
         assert_eq!(jittered.target, plain.target);
         assert_ne!(jittered.source, plain.source);
     }
 
     #[test]
     fn labels_stay_ids_and_edges_are_drawn_after_resizing() {
-        let ids = (0..64 * 64)
-            .map(|i| u32::from(i % 64 >= 32))
-            .collect::<Vec<_>>();
+        let ids = (0..64 * 64).map(|i| u32::from(i % 64 >= 32)).collect::<Vec<_>>();
         let labels = LabelMap::new(64, 64, ids).expect("a map");
         let target = Picture::filled(64, 64, &[1, 2, 3]);
-        let source = SourcePixels::Labels {
-            instances: Some(labels.clone()),
-            labels,
-            count: 2,
-        };
-        let pair = DecodedPair {
-            name: "x".into(),
-            source,
-            target,
-        };
+        let source = SourcePixels::Labels { instances: Some(labels.clone()), labels, count: 2 };
+        let pair = DecodedPair { name: "x".into(), source, target };
         let fitted = fit(&pair, &small()).expect("a pair");
         assert_eq!(fitted.source.channels, 3);
-        assert!(
-            fitted
-                .source
-                .values
-                .iter()
-                .all(|&value| value == 0.0 || value == 1.0)
-        );
+        assert!(fitted.source.values.iter().all(|&value| value == 0.0 || value == 1.0));
         // One border at full height and two pixels wide, however large the map was.
         let edges = fitted.source.values[2 * 32 * 32..].iter().sum::<f32>();
         assert_eq!(edges, 64.0);
@@ -409,26 +285,11 @@ mod tests {
 
     #[test]
     fn without_resizing_small_and_unequal_pictures_are_errors() {
-        let config = AugmentConfig {
-            resize: false,
-            ..small()
-        };
-        assert!(matches!(
-            augment(&pair(31, 64), &config, 0),
-            Err(PairsError::SmallerThanCrop { .. })
-        ));
-        assert!(matches!(
-            fit(&pair(31, 64), &config),
-            Err(PairsError::SmallerThanCrop { .. })
-        ));
-        let unequal = DecodedPair {
-            target: Picture::filled(65, 64, &[0; 3]),
-            ..pair(64, 64)
-        };
-        assert!(matches!(
-            augment(&unequal, &config, 0),
-            Err(PairsError::Sizes { .. })
-        ));
+        let config = AugmentConfig { resize: false, ..small() };
+        assert!(matches!(augment(&pair(31, 64), &config, 0), Err(PairsError::SmallerThanCrop { .. })));
+        assert!(matches!(fit(&pair(31, 64), &config), Err(PairsError::SmallerThanCrop { .. })));
+        let unequal = DecodedPair { target: Picture::filled(65, 64, &[0; 3]), ..pair(64, 64) };
+        assert!(matches!(augment(&unequal, &config, 0), Err(PairsError::Sizes { .. })));
         assert!(augment(&unequal, &small(), 0).is_ok());
     }
 }

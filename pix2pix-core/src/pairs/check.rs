@@ -6,8 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    BadFile, DecodedPair, PairFiles, PairPath, PairSet, PairsConfig, PairsError, SourcePixels,
-    Split, read::read_pair,
+    BadFile, DecodedPair, PairFiles, PairPath, PairSet, PairsConfig, PairsError, SourcePixels, Split, read::read_pair,
 };
 use crate::pixel::{Picture, Planes, resize::bicubic};
 
@@ -95,19 +94,12 @@ impl Moments {
     fn values(&self) -> ChannelValues {
         let mean = self.sum / self.count.max(1.0);
         let variance = self.squares / self.count.max(1.0) - mean * mean;
-        ChannelValues {
-            mean,
-            spread: variance.max(0.0).sqrt(),
-        }
+        ChannelValues { mean, spread: variance.max(0.0).sqrt() }
     }
 }
 
 /// Reads every pair and reports; `progress` is told the number of pairs done.
-pub fn check(
-    set: &PairSet,
-    config: &PairsConfig,
-    progress: &(dyn Fn(usize) + Sync),
-) -> CheckReport {
+pub fn check(set: &PairSet, config: &PairsConfig, progress: &(dyn Fn(usize) + Sync)) -> CheckReport {
     let reading = set.reading(config);
     let done = std::sync::atomic::AtomicUsize::new(0);
     let looked = set.pairs.par_iter().map(|path| {
@@ -140,23 +132,13 @@ pub fn check(
             }
         };
         let size = |(width, height): (usize, usize)| format!("{width}x{height}");
-        *report
-            .source_sizes
-            .entry(size(looked.source_size))
-            .or_default() += 1;
-        *report
-            .target_sizes
-            .entry(size(looked.target_size))
-            .or_default() += 1;
+        *report.source_sizes.entry(size(looked.source_size)).or_default() += 1;
+        *report.target_sizes.entry(size(looked.target_size)).or_default() += 1;
         *report.modes.entry(looked.mode.clone()).or_default() += 1;
         add_all(&mut source, &looked.source);
         add_all(&mut target, &looked.target);
         let mut suspect = |reason: String| {
-            report.suspicious.push(Suspicion {
-                name: path.name.clone(),
-                split: path.split,
-                reason,
-            });
+            report.suspicious.push(Suspicion { name: path.name.clone(), split: path.split, reason });
         };
         looked.reasons.iter().cloned().for_each(&mut suspect);
         match seen.entry(looked.source_hash) {
@@ -165,15 +147,8 @@ pub fn check(
             }
             Entry::Occupied(first) => {
                 let first = first.get();
-                let leak = if first.split == path.split {
-                    ""
-                } else {
-                    ", which is in another split"
-                };
-                suspect(format!(
-                    "same source picture as {}/{}{leak}",
-                    first.split, first.name
-                ));
+                let leak = if first.split == path.split { "" } else { ", which is in another split" };
+                suspect(format!("same source picture as {}/{}{leak}", first.split, first.name));
             }
         }
     }
@@ -183,31 +158,17 @@ pub fn check(
 }
 
 /// Reads every pair and tells which can be used: those, and the files that cannot.
-pub fn usable(
-    set: &PairSet,
-    config: &PairsConfig,
-    progress: &(dyn Fn(usize) + Sync),
-) -> (PairSet, Vec<BadFile>) {
+pub fn usable(set: &PairSet, config: &PairsConfig, progress: &(dyn Fn(usize) + Sync)) -> (PairSet, Vec<BadFile>) {
     let reading = set.reading(config);
     let done = std::sync::atomic::AtomicUsize::new(0);
     let results = set.pairs.par_iter().map(|path| {
-        let result = read_pair(path, &reading)
-            .map(drop)
-            .map_err(|error| error.bad_file(first_file(path)));
+        let result = read_pair(path, &reading).map(drop).map_err(|error| error.bad_file(first_file(path)));
         progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
         result
     });
     let results = results.collect::<Vec<_>>();
-    let good = set
-        .pairs
-        .iter()
-        .zip(&results)
-        .filter(|(_, result)| result.is_ok())
-        .map(|(path, _)| path.clone());
-    let good = PairSet {
-        pairs: good.collect(),
-        ..set.clone()
-    };
+    let good = set.pairs.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(path, _)| path.clone());
+    let good = PairSet { pairs: good.collect(), ..set.clone() };
     (good, results.into_iter().filter_map(Result::err).collect())
 }
 
@@ -215,48 +176,29 @@ pub fn usable(
 ///
 /// # Errors
 /// When none of the chosen pairs can be read.
-pub fn contact_sheet(
-    set: &PairSet,
-    config: &PairsConfig,
-    most: usize,
-    cell: usize,
-) -> Result<Picture, PairsError> {
+pub fn contact_sheet(set: &PairSet, config: &PairsConfig, most: usize, cell: usize) -> Result<Picture, PairsError> {
     const GAP: usize = 4;
     const BACKGROUND: [u8; 3] = [245, 245, 243];
     let reading = set.reading(config);
     let stride = set.pairs.len().div_ceil(most.max(1)).max(1);
     let chosen = set.pairs.iter().step_by(stride).collect::<Vec<_>>();
-    let read = chosen
-        .par_iter()
-        .map(|path| read_pair(path, &reading))
-        .collect::<Vec<_>>();
+    let read = chosen.par_iter().map(|path| read_pair(path, &reading)).collect::<Vec<_>>();
     let mut error = None;
-    let pairs = read
-        .into_iter()
-        .filter_map(|pair| pair.map_err(|found| error = Some(found)).ok())
-        .collect::<Vec<_>>();
+    let pairs = read.into_iter().filter_map(|pair| pair.map_err(|found| error = Some(found)).ok()).collect::<Vec<_>>();
     let Some(first) = pairs.first() else {
-        return Err(error.unwrap_or_else(|| PairsError::Options {
-            reason: "there are no pairs to show".into(),
-        }));
+        return Err(error.unwrap_or_else(|| PairsError::Options { reason: "there are no pairs to show".into() }));
     };
     let (width, height) = first.source.size();
     let cell_height = (cell * height / width.max(1)).clamp(1, 4 * cell);
     // About as wide as high, in whole pairs.
     let pair_width = 2 * cell + GAP;
-    let columns = ((pairs.len() * cell_height) as f64 / pair_width as f64)
-        .sqrt()
-        .ceil()
-        .max(1.0) as usize;
+    let columns = ((pairs.len() * cell_height) as f64 / pair_width as f64).sqrt().ceil().max(1.0) as usize;
     let columns = columns.min(pairs.len());
     let rows = pairs.len().div_ceil(columns);
     let step = (pair_width + 3 * GAP, cell_height + 3 * GAP);
     let mut sheet = Picture::filled(columns * step.0 + GAP, rows * step.1 + GAP, &BACKGROUND);
     for (index, pair) in pairs.iter().enumerate() {
-        let (x, y) = (
-            index % columns * step.0 + 2 * GAP,
-            index / columns * step.1 + 2 * GAP,
-        );
+        let (x, y) = (index % columns * step.0 + 2 * GAP, index / columns * step.1 + 2 * GAP);
         let small = |picture: &Picture| bicubic(&picture.to_u8().to_channels(3), cell, cell_height);
         sheet.paste(&small(&pair.source.shown()), x, y);
         sheet.paste(&small(&pair.target), x + cell + GAP, y);
@@ -275,53 +217,30 @@ fn add_all(total: &mut Vec<Moments>, more: &[Moments]) {
     if total.is_empty() {
         *total = vec![Moments::default(); more.len()];
     }
-    total
-        .iter_mut()
-        .zip(more)
-        .for_each(|(total, more)| total.add(more));
+    total.iter_mut().zip(more).for_each(|(total, more)| total.add(more));
 }
 
 fn look(pair: &DecodedPair) -> Looked {
     let target_planes = pair.target.to_planes();
     let target = moments(&target_planes);
-    let kind = |picture: &Picture| {
-        format!(
-            "{} {}-bit",
-            if picture.channels() == 1 {
-                "gray"
-            } else {
-                "RGB"
-            },
-            picture.bits()
-        )
-    };
+    let kind =
+        |picture: &Picture| format!("{} {}-bit", if picture.channels() == 1 { "gray" } else { "RGB" }, picture.bits());
     let (source, source_kind, source_hash) = match &pair.source {
         SourcePixels::Picture(picture) => {
             let planes = picture.to_planes();
-            (
-                moments(&planes),
-                kind(picture),
-                hash(planes.values.iter().map(|value| u64::from(value.to_bits()))),
-            )
+            (moments(&planes), kind(picture), hash(planes.values.iter().map(|value| u64::from(value.to_bits()))))
         }
-        SourcePixels::Labels { labels, .. } => (
-            Vec::new(),
-            "label ids".into(),
-            hash(labels.ids().iter().map(|&id| u64::from(id))),
-        ),
+        SourcePixels::Labels { labels, .. } => {
+            (Vec::new(), "label ids".into(), hash(labels.ids().iter().map(|&id| u64::from(id))))
+        }
     };
     let target_size = (pair.target.width(), pair.target.height());
     let mut reasons = Vec::new();
     if pair.source.size() != target_size {
         let (a, b) = (pair.source.size(), target_size);
-        reasons.push(format!(
-            "source is {}x{} pixels, target {}x{}",
-            a.0, a.1, b.0, b.1
-        ));
+        reasons.push(format!("source is {}x{} pixels, target {}x{}", a.0, a.1, b.0, b.1));
     }
-    let blank = |values: &[Moments]| {
-        !values.is_empty() && values.iter().all(|m| m.values().spread < BLANK_SPREAD)
-    };
+    let blank = |values: &[Moments]| !values.is_empty() && values.iter().all(|m| m.values().spread < BLANK_SPREAD);
     if blank(&source) {
         reasons.push("the source is blank".into());
     }
@@ -344,15 +263,7 @@ fn look(pair: &DecodedPair) -> Looked {
         }
     }
     let mode = format!("{source_kind} -> {}", kind(&pair.target));
-    Looked {
-        source_size: pair.source.size(),
-        target_size,
-        mode,
-        source,
-        target,
-        reasons,
-        source_hash,
-    }
+    Looked { source_size: pair.source.size(), target_size, mode, source, target, reasons, source_hash }
 }
 
 fn moments(planes: &Planes) -> Vec<Moments> {
@@ -365,18 +276,12 @@ fn moments(planes: &Planes) -> Vec<Moments> {
             moments
         })
     };
-    planes
-        .values
-        .chunks_exact(planes.width * planes.height)
-        .map(of)
-        .collect()
+    planes.values.chunks_exact(planes.width * planes.height).map(of).collect()
 }
 
 /// Order-dependent hash of values (FNV-1a over words).
 fn hash(values: impl Iterator<Item = u64>) -> u64 {
-    values.fold(0xcbf2_9ce4_8422_2325, |hash, value| {
-        (hash ^ value).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    values.fold(0xcbf2_9ce4_8422_2325, |hash, value| (hash ^ value).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// The shift that makes the edges of both pictures fit much better than none, when there is one.
@@ -384,26 +289,17 @@ fn misalignment(source: &Picture, target: &Picture) -> Option<(isize, isize)> {
     let (source, target) = (edges(source), edges(target));
     let unshifted = correlation(&source, &target, 0, 0);
     let shifts = -MOST_SHIFT..=MOST_SHIFT;
-    let all = shifts
-        .clone()
-        .flat_map(|y| shifts.clone().map(move |x| (x, y)));
-    let (best, at) = all
-        .map(|(x, y)| (correlation(&source, &target, x, y), (x, y)))
-        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let all = shifts.clone().flat_map(|y| shifts.clone().map(move |x| (x, y)));
+    let (best, at) =
+        all.map(|(x, y)| (correlation(&source, &target, x, y), (x, y))).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let far = at.0.abs().max(at.1.abs()) >= 2;
     (far && best >= STRONG_CORRELATION && best >= unshifted + CORRELATION_MARGIN).then_some(at)
 }
 
 /// Gradient magnitudes of a small gray version.
 fn edges(picture: &Picture) -> Vec<f64> {
-    let small = bicubic(
-        &picture.to_u8().to_channels(1),
-        ALIGNMENT_SIDE,
-        ALIGNMENT_SIDE,
-    );
-    let value = |x: usize, y: usize| {
-        f64::from(small.pixel(x.min(ALIGNMENT_SIDE - 1), y.min(ALIGNMENT_SIDE - 1))[0])
-    };
+    let small = bicubic(&picture.to_u8().to_channels(1), ALIGNMENT_SIDE, ALIGNMENT_SIDE);
+    let value = |x: usize, y: usize| f64::from(small.pixel(x.min(ALIGNMENT_SIDE - 1), y.min(ALIGNMENT_SIDE - 1))[0]);
     let at = |i: usize| {
         let (x, y) = (i % ALIGNMENT_SIDE, i / ALIGNMENT_SIDE);
         (value(x + 1, y) - value(x, y)).hypot(value(x, y + 1) - value(x, y))
@@ -430,11 +326,7 @@ fn correlation(a: &[f64], b: &[f64], shift_x: isize, shift_y: isize) -> f64 {
     }
     let covariance = sab - sa * sb / n;
     let spread = ((saa - sa * sa / n) * (sbb - sb * sb / n)).sqrt();
-    if spread > 0.0 {
-        covariance / spread
-    } else {
-        0.0
-    }
+    if spread > 0.0 { covariance / spread } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -446,12 +338,8 @@ mod tests {
 
     /// Blocks of random gray: many edges, all different.
     fn blocks(number: u64, shift: usize) -> Picture {
-        let value = |x: usize, y: usize| {
-            (seed::mix(number, "block", ((x / 9) * 64 + y / 7) as u64) % 256) as u8
-        };
-        let values = (0..128 * 128)
-            .flat_map(|i| [value(i % 128 + shift, i / 128); 3])
-            .collect();
+        let value = |x: usize, y: usize| (seed::mix(number, "block", ((x / 9) * 64 + y / 7) as u64) % 256) as u8;
+        let values = (0..128 * 128).flat_map(|i| [value(i % 128 + shift, i / 128); 3]).collect();
         Picture::from_u8(128, 128, 3, values).expect("a picture")
     }
 
@@ -467,57 +355,27 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path();
         let inverse = |picture: &Picture| {
-            let values = (0..128 * 128)
-                .flat_map(|i| [255 - picture.pixel(i % 128, i / 128)[0], 20, 90])
-                .collect();
+            let values = (0..128 * 128).flat_map(|i| [255 - picture.pixel(i % 128, i / 128)[0], 20, 90]).collect();
             Picture::from_u8(128, 128, 3, values).expect("a picture")
         };
         for number in 0..4 {
-            write(
-                root,
-                &format!("good{number}.png"),
-                &blocks(number, 0),
-                &inverse(&blocks(number, 0)),
-            );
+            write(root, &format!("good{number}.png"), &blocks(number, 0), &inverse(&blocks(number, 0)));
         }
         write(root, "same.png", &blocks(9, 0), &blocks(9, 0));
-        write(
-            root,
-            "blank.png",
-            &blocks(10, 0),
-            &Picture::filled(128, 128, &[7, 7, 7]),
-        );
-        write(
-            root,
-            "shifted.png",
-            &blocks(11, 0),
-            &inverse(&blocks(11, 10)),
-        );
+        write(root, "blank.png", &blocks(10, 0), &Picture::filled(128, 128, &[7, 7, 7]));
+        write(root, "shifted.png", &blocks(11, 0), &inverse(&blocks(11, 10)));
         write(root, "twin.png", &blocks(0, 0), &inverse(&blocks(12, 0)));
         std::fs::write(root.join("zero.png"), b"").expect("written");
         std::fs::write(root.join("text.jpg"), b"hello").expect("written");
-        write_picture(&root.join("odd.png"), &Picture::filled(7, 4, &[0; 3]), &[])
-            .expect("written");
-        let config = PairsConfig {
-            val_fraction: 0.0,
-            ..Default::default()
-        };
+        write_picture(&root.join("odd.png"), &Picture::filled(7, 4, &[0; 3]), &[]).expect("written");
+        let config = PairsConfig { val_fraction: 0.0, ..Default::default() };
         let set = find_pairs(root, &config, 0).expect("pairs");
         let report = check(&set, &config, &|_| {});
         assert_eq!(report.counts[&Split::Train], 11);
-        let bad = report.bad.iter().map(|bad| {
-            bad.path
-                .file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
-        });
+        let bad = report.bad.iter().map(|bad| bad.path.file_name().expect("a name").to_string_lossy().into_owned());
         assert_eq!(bad.collect::<Vec<_>>(), ["odd.png", "text.jpg", "zero.png"]);
-        let named = report
-            .suspicious
-            .iter()
-            .map(|found| (found.name.as_str(), &found.reason[..14]))
-            .collect::<Vec<_>>();
+        let named =
+            report.suspicious.iter().map(|found| (found.name.as_str(), &found.reason[..14])).collect::<Vec<_>>();
         let expected = [
             ("blank", "the target is "),
             ("same", "source and tar"),
@@ -540,10 +398,7 @@ mod tests {
         let set = find_pairs(folder.path(), &config, 0).expect("pairs");
         let report = check(&set, &config, &|_| {});
         let close = |found: ChannelValues, mean: f64, spread: f64| {
-            assert!(
-                (found.mean - mean).abs() < 1e-6 && (found.spread - spread).abs() < 1e-4,
-                "{found:?}"
-            );
+            assert!((found.mean - mean).abs() < 1e-6 && (found.spread - spread).abs() < 1e-4, "{found:?}");
         };
         close(report.source_values[0], 0.5, 0.5);
         close(report.source_values[1], 0.2, 0.0);

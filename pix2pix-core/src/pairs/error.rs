@@ -170,29 +170,16 @@ impl PairsError {
         let (path, reason) = match self {
             Self::Pixel(PixelError::Decode { path, reason }) => (path, reason.clone()),
             Self::Pixel(PixelError::Read { path, source }) => (path, source.to_string()),
-            Self::Pixel(PixelError::TooLarge { path, .. } | PixelError::NotLabels { path, .. }) => {
-                (path, full(self))
-            }
-            Self::OddWidth { path, .. } | Self::LabelRange { path, .. } | Self::Io { path, .. } => {
-                (path, full(self))
-            }
+            Self::Pixel(PixelError::TooLarge { path, .. } | PixelError::NotLabels { path, .. }) => (path, full(self)),
+            Self::OddWidth { path, .. } | Self::LabelRange { path, .. } | Self::Io { path, .. } => (path, full(self)),
             other => {
-                return BadFile {
-                    path: fallback.to_owned(),
-                    reason: full(other),
-                };
+                return BadFile { path: fallback.to_owned(), reason: full(other) };
             }
         };
         // The list names the path in front of the reason already.
         let prefix = format!("{}: ", path.display());
-        let reason = reason
-            .strip_prefix(&prefix)
-            .map(str::to_owned)
-            .unwrap_or(reason);
-        BadFile {
-            path: path.clone(),
-            reason,
-        }
+        let reason = reason.strip_prefix(&prefix).map(str::to_owned).unwrap_or(reason);
+        BadFile { path: path.clone(), reason }
     }
 }
 
@@ -200,18 +187,8 @@ impl PairsError {
 const NAMED: usize = 10;
 
 fn shorten(only_a: &[String], only_b: &[String]) -> String {
-    let names = only_a
-        .iter()
-        .chain(only_b)
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if only_a.len() + only_b.len() > NAMED {
-        format!("{names}, ...")
-    } else {
-        names
-    }
+    let names = only_a.iter().chain(only_b).take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if only_a.len() + only_b.len() > NAMED { format!("{names}, ...") } else { names }
 }
 
 fn list(files: &[BadFile]) -> String {

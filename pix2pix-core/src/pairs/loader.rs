@@ -38,12 +38,7 @@ pub struct LoaderConfig {
 
 impl Default for LoaderConfig {
     fn default() -> Self {
-        Self {
-            batch_size: 1,
-            num_threads: None,
-            batches_ahead: 8,
-            cache_mib: 0,
-        }
+        Self { batch_size: 1, num_threads: None, batches_ahead: 8, cache_mib: 0 }
     }
 }
 
@@ -77,32 +72,14 @@ impl Loader {
         config: LoaderConfig,
         seed: u64,
     ) -> Result<Self, PairsError> {
-        assert!(
-            !paths.is_empty() && config.batch_size > 0,
-            "there are pairs to load, and batches hold some"
-        );
+        assert!(!paths.is_empty() && config.batch_size > 0, "there are pairs to load, and batches hold some");
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.num_threads.unwrap_or(0))
             .thread_name(|index| format!("loader {index}"))
             .build()
-            .map_err(|error| PairsError::Worker {
-                reason: error.to_string(),
-            })?;
-        let cache = Cache {
-            limit: config.cache_mib << 20,
-            kept: Mutex::default(),
-        };
-        Ok(Self {
-            shared: Arc::new(Shared {
-                paths,
-                pairs,
-                augment,
-                seed,
-                cache,
-            }),
-            pool,
-            config,
-        })
+            .map_err(|error| PairsError::Worker { reason: error.to_string() })?;
+        let cache = Cache { limit: config.cache_mib << 20, kept: Mutex::default() };
+        Ok(Self { shared: Arc::new(Shared { paths, pairs, augment, seed, cache }), pool, config })
     }
 
     /// Batches of an epoch; the last one may be smaller.
@@ -172,20 +149,12 @@ impl EpochIter<'_> {
             if cancelled.load(Ordering::Relaxed) {
                 return;
             }
-            let load = |(place, &member): (usize, &usize)| {
-                shared.load(member, epoch, (first + place) as u64)
-            };
-            let loaded = catch_unwind(AssertUnwindSafe(|| {
-                members.par_iter().enumerate().map(load).collect::<Batch>()
-            }));
+            let load = |(place, &member): (usize, &usize)| shared.load(member, epoch, (first + place) as u64);
+            let loaded = catch_unwind(AssertUnwindSafe(|| members.par_iter().enumerate().map(load).collect::<Batch>()));
             let result = loaded.unwrap_or_else(|panic| {
                 let said = panic.downcast_ref::<String>().map(String::as_str);
-                let said = said
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("no reason given");
-                Err(PairsError::Worker {
-                    reason: said.to_owned(),
-                })
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+                Err(PairsError::Worker { reason: said.to_owned() })
             });
             // Nobody listens any more when the epoch was dropped.
             drop(sender.send((batch, result)));
@@ -228,11 +197,7 @@ impl Shared {
                 decoded
             }
         };
-        let draw_seed = seed::mix(
-            seed::mix(self.seed, "augmentation of epoch", epoch),
-            "place",
-            place,
-        );
+        let draw_seed = seed::mix(seed::mix(self.seed, "augmentation of epoch", epoch), "place", place);
         augment(&decoded, &self.augment, draw_seed)
     }
 }
@@ -248,12 +213,7 @@ impl Cache {
         if self.limit == 0 {
             return None;
         }
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .get(&member)
-            .cloned()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).1.get(&member).cloned()
     }
 
     fn keep(&self, member: usize, pair: &Arc<DecodedPair>) {
@@ -269,14 +229,13 @@ impl Cache {
 }
 
 fn num_bytes(pair: &DecodedPair) -> usize {
-    let of = |picture: &Picture| {
-        picture.width() * picture.height() * picture.channels() * usize::from(picture.bits()) / 8
-    };
+    let of =
+        |picture: &Picture| picture.width() * picture.height() * picture.channels() * usize::from(picture.bits()) / 8;
     let source = match &pair.source {
         SourcePixels::Picture(picture) => of(picture),
-        SourcePixels::Labels {
-            labels, instances, ..
-        } => labels.ids().len() * size_of::<u32>() * (1 + usize::from(instances.is_some())),
+        SourcePixels::Labels { labels, instances, .. } => {
+            labels.ids().len() * size_of::<u32>() * (1 + usize::from(instances.is_some()))
+        }
     };
     source + of(&pair.target)
 }
@@ -293,48 +252,23 @@ mod tests {
 
     fn paths(folder: &Path, count: usize) -> Vec<PairPath> {
         let path_of = |index: usize| {
-            let values = (0..40 * 20 * 3)
-                .map(|i| ((i * (index + 3)) % 256) as u8)
-                .collect();
+            let values = (0..40 * 20 * 3).map(|i| ((i * (index + 3)) % 256) as u8).collect();
             let path = folder.join(format!("{index}.png"));
-            write_picture(
-                &path,
-                &Picture::from_u8(40, 20, 3, values).expect("a picture"),
-                &[],
-            )
-            .expect("written");
-            PairPath {
-                name: index.to_string(),
-                split: Split::Train,
-                files: PairFiles::SideBySide { path },
-            }
+            write_picture(&path, &Picture::from_u8(40, 20, 3, values).expect("a picture"), &[]).expect("written");
+            PairPath { name: index.to_string(), split: Split::Train, files: PairFiles::SideBySide { path } }
         };
         (0..count).map(path_of).collect()
     }
 
     fn loader(paths: &[PairPath], num_threads: usize, cache_mib: usize) -> Loader {
-        let augment = AugmentConfig {
-            width: 16,
-            height: 16,
-            ..Default::default()
-        };
-        let config = LoaderConfig {
-            batch_size: 3,
-            num_threads: Some(num_threads),
-            batches_ahead: 2,
-            cache_mib,
-        };
+        let augment = AugmentConfig { width: 16, height: 16, ..Default::default() };
+        let config = LoaderConfig { batch_size: 3, num_threads: Some(num_threads), batches_ahead: 2, cache_mib };
         Loader::new(paths.to_vec(), PairsConfig::default(), augment, config, 7).expect("threads")
     }
 
     fn epochs(loader: &Loader) -> Vec<Vec<Pair>> {
         (0..2)
-            .flat_map(|epoch| {
-                loader
-                    .epoch(epoch, 0)
-                    .map(|batch| batch.expect("a batch"))
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(|epoch| loader.epoch(epoch, 0).map(|batch| batch.expect("a batch")).collect::<Vec<_>>())
             .collect()
     }
 
@@ -343,16 +277,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let paths = paths(folder.path(), 10);
         let expected = epochs(&loader(&paths, 1, 0));
-        assert_eq!(
-            expected.iter().map(Vec::len).collect::<Vec<_>>(),
-            [3, 3, 3, 1, 3, 3, 3, 1]
-        );
+        assert_eq!(expected.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3, 1, 3, 3, 3, 1]);
         for (threads, cache) in [(2, 0), (5, 0), (2, 64)] {
-            assert_eq!(
-                epochs(&loader(&paths, threads, cache)),
-                expected,
-                "{threads} threads, {cache} MiB"
-            );
+            assert_eq!(epochs(&loader(&paths, threads, cache)), expected, "{threads} threads, {cache} MiB");
         }
     }
 
@@ -360,13 +287,8 @@ mod tests {
     fn an_epoch_shows_every_pair_once_in_an_order_of_its_own() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let loader = loader(&paths(folder.path(), 10), 2, 0);
-        let names = |epoch| {
-            loader
-                .epoch(epoch, 0)
-                .flat_map(|b| b.expect("a batch"))
-                .map(|p| p.name)
-                .collect::<Vec<_>>()
-        };
+        let names =
+            |epoch| loader.epoch(epoch, 0).flat_map(|b| b.expect("a batch")).map(|p| p.name).collect::<Vec<_>>();
         let (first, second) = (names(0), names(1));
         assert_ne!(first, second);
         let mut sorted = first;
@@ -378,14 +300,8 @@ mod tests {
     fn an_epoch_begun_in_the_middle_goes_on_where_it_was_left() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let loader = loader(&paths(folder.path(), 10), 2, 0);
-        let whole = loader
-            .epoch(1, 0)
-            .map(|batch| batch.expect("a batch"))
-            .collect::<Vec<_>>();
-        let rest = loader
-            .epoch(1, 2)
-            .map(|batch| batch.expect("a batch"))
-            .collect::<Vec<_>>();
+        let whole = loader.epoch(1, 0).map(|batch| batch.expect("a batch")).collect::<Vec<_>>();
+        let rest = loader.epoch(1, 2).map(|batch| batch.expect("a batch")).collect::<Vec<_>>();
         assert_eq!(rest, whole[2..]);
     }
 
@@ -396,15 +312,9 @@ mod tests {
         std::fs::write(folder.path().join("4.png"), b"no picture").expect("written");
         let loader = loader(&paths, 2, 0);
         let results = loader.epoch(0, 0).collect::<Vec<_>>();
-        let errors = results
-            .iter()
-            .filter_map(|batch| batch.as_ref().err())
-            .map(ToString::to_string);
+        let errors = results.iter().filter_map(|batch| batch.as_ref().err()).map(ToString::to_string);
         let errors = errors.collect::<Vec<_>>();
-        assert!(
-            errors.len() == 1 && errors[0].contains("4.png"),
-            "{errors:?}"
-        );
+        assert!(errors.len() == 1 && errors[0].contains("4.png"), "{errors:?}");
         let mut epoch = loader.epoch(0, 0);
         drop(epoch.next());
         drop(epoch);

@@ -76,12 +76,7 @@ pub enum Layout {
 
 impl Layout {
     /// All layouts, in the order in which they are looked for.
-    pub const ALL: [Self; 4] = [
-        Self::Cityscapes,
-        Self::Pix2pixHd,
-        Self::TwoFolders,
-        Self::SideBySide,
-    ];
+    pub const ALL: [Self; 4] = [Self::Cityscapes, Self::Pix2pixHd, Self::TwoFolders, Self::SideBySide];
 
     /// The name users write.
     pub const fn name(self) -> &'static str {
@@ -193,20 +188,12 @@ pub struct PairSet {
 impl PairSet {
     /// The pairs of one split, by name.
     pub fn split(&self, split: Split) -> Vec<PairPath> {
-        self.pairs
-            .iter()
-            .filter(|pair| pair.split == split)
-            .cloned()
-            .collect()
+        self.pairs.iter().filter(|pair| pair.split == split).cloned().collect()
     }
 
     /// The configuration with the channels that were found, as reading needs it.
     pub fn reading(&self, config: &PairsConfig) -> PairsConfig {
-        let source_channels = if config.labels.is_some() {
-            None
-        } else {
-            Some(self.source_channels)
-        };
+        let source_channels = if config.labels.is_some() { None } else { Some(self.source_channels) };
         PairsConfig {
             layout: Some(self.layout),
             source_channels,

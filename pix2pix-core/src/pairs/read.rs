@@ -15,10 +15,7 @@ use crate::pixel::{
 /// # Errors
 /// Files that cannot be read or decoded, an odd width side by side, label ids out of range, instance ids of another size.
 pub fn read_pair(path: &PairPath, config: &PairsConfig) -> Result<DecodedPair, PairsError> {
-    let options = |channels| DecodeOptions {
-        channels,
-        alpha_background: config.alpha_background,
-    };
+    let options = |channels| DecodeOptions { channels, alpha_background: config.alpha_background };
     let source_options = options(config.source_channels);
     let target_options = options(config.target_channels);
     let name = path.name.clone();
@@ -27,15 +24,9 @@ pub fn read_pair(path: &PairPath, config: &PairsConfig) -> Result<DecodedPair, P
             let both = read_picture(path, &options(None))?;
             let (width, height) = (both.width(), both.height());
             if width % 2 != 0 {
-                return Err(PairsError::OddWidth {
-                    path: path.clone(),
-                    width,
-                });
+                return Err(PairsError::OddWidth { path: path.clone(), width });
             }
-            let (left, right) = (
-                both.crop(0, 0, width / 2, height),
-                both.crop(width / 2, 0, width / 2, height),
-            );
+            let (left, right) = (both.crop(0, 0, width / 2, height), both.crop(width / 2, 0, width / 2, height));
             let (source, target) = match config.direction {
                 Direction::AtoB => (left, right),
                 Direction::BtoA => (right, left),
@@ -45,44 +36,23 @@ pub fn read_pair(path: &PairPath, config: &PairsConfig) -> Result<DecodedPair, P
                 _ => picture,
             };
             let source = fit(source, config.source_channels);
-            (
-                SourcePixels::Picture(source),
-                fit(target, config.target_channels),
-            )
+            (SourcePixels::Picture(source), fit(target, config.target_channels))
         }
-        PairFiles::Separate {
-            a,
-            b,
-            labels,
-            instances,
-        } => match (config.labels, config.direction) {
+        PairFiles::Separate { a, b, labels, instances } => match (config.labels, config.direction) {
             (Some(count), _) => {
                 let from = labels.as_ref().unwrap_or(a);
-                let instances = if config.instance_edges {
-                    instances.as_deref()
-                } else {
-                    None
-                };
-                (
-                    read_label_source(from, instances, count, &name)?,
-                    read_picture(b, &target_options)?,
-                )
+                let instances = if config.instance_edges { instances.as_deref() } else { None };
+                (read_label_source(from, instances, count, &name)?, read_picture(b, &target_options)?)
             }
-            (None, Direction::AtoB) => (
-                SourcePixels::Picture(read_picture(a, &source_options)?),
-                read_picture(b, &target_options)?,
-            ),
-            (None, Direction::BtoA) => (
-                SourcePixels::Picture(read_picture(b, &source_options)?),
-                read_picture(a, &target_options)?,
-            ),
+            (None, Direction::AtoB) => {
+                (SourcePixels::Picture(read_picture(a, &source_options)?), read_picture(b, &target_options)?)
+            }
+            (None, Direction::BtoA) => {
+                (SourcePixels::Picture(read_picture(b, &source_options)?), read_picture(a, &target_options)?)
+            }
         },
     };
-    Ok(DecodedPair {
-        name,
-        source,
-        target,
-    })
+    Ok(DecodedPair { name, source, target })
 }
 
 fn read_label_source(
@@ -93,13 +63,7 @@ fn read_label_source(
 ) -> Result<SourcePixels, PairsError> {
     let labels = read_labels(path)?;
     if let Some((x, y, id)) = labels.first_out_of_range(count) {
-        return Err(PairsError::LabelRange {
-            path: path.to_owned(),
-            id,
-            x,
-            y,
-            count,
-        });
+        return Err(PairsError::LabelRange { path: path.to_owned(), id, x, y, count });
     }
     let instances = instances.map(read_labels).transpose()?;
     if let Some(instances) = &instances {
@@ -114,9 +78,5 @@ fn read_label_source(
             });
         }
     }
-    Ok(SourcePixels::Labels {
-        labels,
-        instances,
-        count,
-    })
+    Ok(SourcePixels::Labels { labels, instances, count })
 }

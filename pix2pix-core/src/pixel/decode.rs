@@ -13,9 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use super::{LabelMap, Picture, PixelError, Samples};
 
 /// Endings of files that are taken for pictures, in lower case.
-pub const EXTENSIONS: &[&str] = &[
-    "png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff",
-];
+pub const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff"];
 /// Most pixels of a picture that is taken: 1 gigapixel.
 const MOST_PIXELS: u64 = 1 << 30;
 /// Most bytes that a decoder may ask for.
@@ -32,10 +30,7 @@ pub struct DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self {
-            channels: None,
-            alpha_background: [255; 3],
-        }
+        Self { channels: None, alpha_background: [255; 3] }
     }
 }
 
@@ -60,9 +55,7 @@ pub struct PictureInfo {
 
 /// Whether the name ends like a picture's.
 pub fn is_picture_path(path: &Path) -> bool {
-    let ending = path
-        .extension()
-        .map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     ending.is_some_and(|ending| EXTENSIONS.contains(&ending.as_str()))
 }
 
@@ -78,11 +71,7 @@ pub fn read_picture(path: &Path, options: &DecodeOptions) -> Result<Picture, Pix
 ///
 /// # Errors
 /// As [`read_picture`].
-pub fn decode_picture(
-    bytes: &[u8],
-    origin: &Path,
-    options: &DecodeOptions,
-) -> Result<Picture, PixelError> {
+pub fn decode_picture(bytes: &[u8], origin: &Path, options: &DecodeOptions) -> Result<Picture, PixelError> {
     let picture = flatten(decode(bytes, origin)?, origin, options.alpha_background)?;
     Ok(match options.channels {
         Some(channels) if channels != picture.channels() => picture.to_channels(channels),
@@ -112,10 +101,7 @@ pub fn decode_labels(bytes: &[u8], origin: &Path) -> Result<LabelMap, PixelError
         DynamicImage::ImageLuma8(gray) => gray.into_raw().into_iter().map(u32::from).collect(),
         DynamicImage::ImageLuma16(gray) => gray.into_raw().into_iter().map(u32::from).collect(),
         other => {
-            return Err(PixelError::NotLabels {
-                path: origin.to_owned(),
-                found: format!("{:?}", other.color()),
-            });
+            return Err(PixelError::NotLabels { path: origin.to_owned(), found: format!("{:?}", other.color()) });
         }
     };
     LabelMap::new(width, height, ids)
@@ -127,36 +113,23 @@ pub fn decode_labels(bytes: &[u8], origin: &Path) -> Result<LabelMap, PixelError
 /// As [`read_picture`], as far as the head tells.
 pub fn probe(path: &Path) -> Result<PictureInfo, PixelError> {
     let opened = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let reader = opened.map_err(|source| PixelError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let reader = opened.map_err(|source| PixelError::Read { path: path.to_owned(), source })?;
     let format = reader.format();
-    let decoder = reader
-        .into_decoder()
-        .map_err(|error| damaged(path, error))?;
+    let decoder = reader.into_decoder().map_err(|error| damaged(path, error))?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let palette = matches!(
         decoder.original_color_type(),
-        image::ExtendedColorType::Rgb1
-            | image::ExtendedColorType::Rgb2
-            | image::ExtendedColorType::Rgb4
+        image::ExtendedColorType::Rgb1 | image::ExtendedColorType::Rgb2 | image::ExtendedColorType::Rgb4
     );
     Ok(PictureInfo {
         width: width as usize,
         height: height as usize,
         channels: if color.has_color() { 3 } else { 1 },
-        bits: if color.bytes_per_pixel() / color.channel_count() > 1 {
-            16
-        } else {
-            8
-        },
+        bits: if color.bytes_per_pixel() / color.channel_count() > 1 { 16 } else { 8 },
         has_alpha: color.has_alpha(),
         palette: palette || is_palette(path, format),
-        format: format
-            .and_then(|format| format.extensions_str().first().copied())
-            .unwrap_or("unknown"),
+        format: format.and_then(|format| format.extensions_str().first().copied()).unwrap_or("unknown"),
     })
 }
 
@@ -171,17 +144,11 @@ fn is_palette(path: &Path, format: Option<ImageFormat>) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PixelError> {
-    fs::read(path).map_err(|source| PixelError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read(path).map_err(|source| PixelError::Read { path: path.to_owned(), source })
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> PixelError {
-    PixelError::Decode {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
+    PixelError::Decode { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn decode(bytes: &[u8], origin: &Path) -> Result<DynamicImage, PixelError> {
@@ -190,10 +157,7 @@ fn decode(bytes: &[u8], origin: &Path) -> Result<DynamicImage, PixelError> {
     }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|source| PixelError::Read {
-            path: origin.to_owned(),
-            source,
-        })?;
+        .map_err(|source| PixelError::Read { path: origin.to_owned(), source })?;
     if reader.format().is_none() {
         return Err(damaged(origin, "its content is of no known picture format"));
     }
@@ -203,18 +167,11 @@ fn decode(bytes: &[u8], origin: &Path) -> Result<DynamicImage, PixelError> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MOST_BYTES);
     reader.limits(limits);
-    let decoder = reader
-        .into_decoder()
-        .map_err(|error| damaged(origin, error))?;
+    let decoder = reader.into_decoder().map_err(|error| damaged(origin, error))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MOST_PIXELS {
         let (width, height) = (width as usize, height as usize);
-        return Err(PixelError::TooLarge {
-            path: origin.to_owned(),
-            width,
-            height,
-            limit: MOST_PIXELS,
-        });
+        return Err(PixelError::TooLarge { path: origin.to_owned(), width, height, limit: MOST_PIXELS });
     }
     DynamicImage::from_decoder(decoder).map_err(|error| damaged(origin, error))
 }
@@ -242,10 +199,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
         if marker == START_OF_SCAN {
             // Through the scan: stuffed zeros and restart markers belong to it.
             loop {
-                let Some(step) = bytes
-                    .get(at..)
-                    .and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
-                else {
+                let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) else {
                     return false;
                 };
                 at += step;
@@ -273,90 +227,54 @@ fn flatten(image: DynamicImage, origin: &Path, background: [u8; 3]) -> Result<Pi
             let under = [gray_of(background)];
             (1, Samples::U8(composite(&picture.into_raw(), under, 255)))
         }
-        DynamicImage::ImageRgba8(picture) => (
-            3,
-            Samples::U8(composite(&picture.into_raw(), background, 255)),
-        ),
+        DynamicImage::ImageRgba8(picture) => (3, Samples::U8(composite(&picture.into_raw(), background, 255))),
         DynamicImage::ImageLumaA16(picture) => {
             let under = [u16::from(gray_of(background)) * 257];
-            (
-                1,
-                Samples::U16(composite(&picture.into_raw(), under, 65_535)),
-            )
+            (1, Samples::U16(composite(&picture.into_raw(), under, 65_535)))
         }
-        DynamicImage::ImageRgba16(picture) => (
-            3,
-            Samples::U16(composite(&picture.into_raw(), deep_background, 65_535)),
-        ),
+        DynamicImage::ImageRgba16(picture) => {
+            (3, Samples::U16(composite(&picture.into_raw(), deep_background, 65_535)))
+        }
         other => {
-            let reason = format!(
-                "values of kind {:?} are not taken, only 8 and 16 bit integers",
-                other.color()
-            );
-            return Err(PixelError::Decode {
-                path: origin.to_owned(),
-                reason,
-            });
+            let reason = format!("values of kind {:?} are not taken, only 8 and 16 bit integers", other.color());
+            return Err(PixelError::Decode { path: origin.to_owned(), reason });
         }
     };
     Picture::new(width, height, channels, samples)
 }
 
 fn gray_of([red, green, blue]: [u8; 3]) -> u8 {
-    ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16)
-        as u8
+    ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16) as u8
 }
 
 /// Lays pixels with alpha (the last of `C + 1` values) on a background, rounding to nearest.
-fn composite<T: Copy + Into<u64> + TryFrom<u64>, const C: usize>(
-    samples: &[T],
-    under: [T; C],
-    max: u64,
-) -> Vec<T> {
+fn composite<T: Copy + Into<u64> + TryFrom<u64>, const C: usize>(samples: &[T], under: [T; C], max: u64) -> Vec<T> {
     let pixels = samples.chunks_exact(C + 1);
     let mix = |over: T, under: T, alpha: u64| {
         let value = (over.into() * alpha + under.into() * (max - alpha) + max / 2) / max;
         // The mean of two samples fits a sample.
         T::try_from(value).unwrap_or(under)
     };
-    pixels
-        .flat_map(|pixel| {
-            std::array::from_fn::<T, C, _>(|c| mix(pixel[c], under[c], pixel[C].into()))
-        })
-        .collect()
+    pixels.flat_map(|pixel| std::array::from_fn::<T, C, _>(|c| mix(pixel[c], under[c], pixel[C].into()))).collect()
 }
 
 /// PNG values as they are stored: neither palettes nor small bit depths are expanded.
 fn decode_png_labels(bytes: &[u8], origin: &Path) -> Result<LabelMap, PixelError> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
-    let mut reader = decoder
-        .read_info()
-        .map_err(|error| damaged(origin, error))?;
+    let mut reader = decoder.read_info().map_err(|error| damaged(origin, error))?;
     let info = reader.info();
     let (width, height) = (info.width as usize, info.height as usize);
     let (color, depth) = (info.color_type, info.bit_depth);
     if !matches!(color, png::ColorType::Grayscale | png::ColorType::Indexed) {
-        return Err(PixelError::NotLabels {
-            path: PathBuf::from(origin),
-            found: format!("{color:?} pixels"),
-        });
+        return Err(PixelError::NotLabels { path: PathBuf::from(origin), found: format!("{color:?} pixels") });
     }
     if width as u64 * height as u64 > MOST_PIXELS {
-        return Err(PixelError::TooLarge {
-            path: origin.to_owned(),
-            width,
-            height,
-            limit: MOST_PIXELS,
-        });
+        return Err(PixelError::TooLarge { path: origin.to_owned(), width, height, limit: MOST_PIXELS });
     }
-    let size = reader
-        .output_buffer_size()
-        .ok_or_else(|| damaged(origin, "its size overflows"))?;
+    let size = reader.output_buffer_size().ok_or_else(|| damaged(origin, "its size overflows"))?;
     let mut buffer = vec![0; size];
-    let frame = reader
-        .next_frame(&mut buffer)
-        .map_err(|error| damaged(origin, error))?;
+    let frame = reader.next_frame(&mut buffer).map_err(|error| damaged(origin, error))?;
     let bits = depth as usize;
     let rows = buffer.chunks_exact(frame.line_size).take(height);
     let ids = rows.flat_map(|row| {
@@ -378,12 +296,7 @@ mod tests {
     use super::*;
     use crate::pixel::encode::{jpeg_bytes, png_bytes};
 
-    fn png(
-        color: png::ColorType,
-        depth: png::BitDepth,
-        palette: Option<Vec<u8>>,
-        data: &[u8],
-    ) -> Vec<u8> {
+    fn png(color: png::ColorType, depth: png::BitDepth, palette: Option<Vec<u8>>, data: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 4, 1);
         encoder.set_color(color);
@@ -409,51 +322,19 @@ mod tests {
     fn every_kind_of_png_is_read_with_its_channels_and_bits() {
         use png::{BitDepth as B, ColorType as C};
         let gray = picture(&png(C::Grayscale, B::One, None, &[0b1010_0000]));
-        assert_eq!(
-            (gray.channels(), gray.samples()),
-            (1, &Samples::U8(vec![255, 0, 255, 0]))
-        );
+        assert_eq!((gray.channels(), gray.samples()), (1, &Samples::U8(vec![255, 0, 255, 0])));
         let gray = picture(&png(C::Grayscale, B::Eight, None, &[1, 2, 3, 4]));
-        assert_eq!(
-            (gray.channels(), gray.samples()),
-            (1, &Samples::U8(vec![1, 2, 3, 4]))
-        );
-        let deep = picture(&png(
-            C::Grayscale,
-            B::Sixteen,
-            None,
-            &[1, 2, 3, 4, 5, 6, 7, 8],
-        ));
-        assert_eq!(
-            (deep.channels(), deep.samples()),
-            (1, &Samples::U16(vec![258, 772, 1286, 1800]))
-        );
-        let indexed = picture(&png(
-            C::Indexed,
-            B::Two,
-            Some(vec![9, 8, 7, 0, 0, 255]),
-            &[0b0001_0001],
-        ));
+        assert_eq!((gray.channels(), gray.samples()), (1, &Samples::U8(vec![1, 2, 3, 4])));
+        let deep = picture(&png(C::Grayscale, B::Sixteen, None, &[1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!((deep.channels(), deep.samples()), (1, &Samples::U16(vec![258, 772, 1286, 1800])));
+        let indexed = picture(&png(C::Indexed, B::Two, Some(vec![9, 8, 7, 0, 0, 255]), &[0b0001_0001]));
         assert_eq!(
             (indexed.channels(), indexed.pixel(0, 0), indexed.pixel(1, 0)),
             (3, &[9, 8, 7][..], &[0, 0, 255][..])
         );
-        let half = picture(&png(
-            C::GrayscaleAlpha,
-            B::Eight,
-            None,
-            &[100, 255, 100, 0, 100, 51, 0, 128],
-        ));
-        assert_eq!(
-            (half.channels(), half.samples()),
-            (1, &Samples::U8(vec![100, 255, 224, 127]))
-        );
-        let rgba = picture(&png(
-            C::Rgba,
-            B::Eight,
-            None,
-            &[10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 51, 1, 1, 1, 255],
-        ));
+        let half = picture(&png(C::GrayscaleAlpha, B::Eight, None, &[100, 255, 100, 0, 100, 51, 0, 128]));
+        assert_eq!((half.channels(), half.samples()), (1, &Samples::U8(vec![100, 255, 224, 127])));
+        let rgba = picture(&png(C::Rgba, B::Eight, None, &[10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 51, 1, 1, 1, 255]));
         assert_eq!(
             (rgba.pixel(0, 0), rgba.pixel(1, 0), rgba.pixel(2, 0)),
             (&[10, 20, 30][..], &[255; 3][..], &[204; 3][..])
@@ -465,10 +346,7 @@ mod tests {
     #[test]
     fn transparent_pixels_show_the_stated_colour() {
         let clear = png(png::ColorType::Rgba, png::BitDepth::Eight, None, &[0; 16]);
-        let options = DecodeOptions {
-            channels: None,
-            alpha_background: [1, 2, 3],
-        };
+        let options = DecodeOptions { channels: None, alpha_background: [1, 2, 3] };
         let picture = decode_picture(&clear, Path::new("test"), &options).expect("a picture");
         assert_eq!(picture.pixel(3, 0), [1, 2, 3]);
     }
@@ -477,33 +355,12 @@ mod tests {
     fn labels_are_the_stored_values_and_not_colours() {
         use png::{BitDepth as B, ColorType as C};
         let ids = |bytes: &[u8]| labels(bytes).expect("labels").ids().to_vec();
-        assert_eq!(
-            ids(&png(C::Indexed, B::Eight, Some(vec![0; 9]), &[2, 1, 0, 2])),
-            [2, 1, 0, 2]
-        );
-        assert_eq!(
-            ids(&png(C::Indexed, B::Two, Some(vec![0; 12]), &[0b1101_1000])),
-            [3, 1, 2, 0]
-        );
-        assert_eq!(
-            ids(&png(C::Grayscale, B::One, None, &[0b0110_0000])),
-            [0, 1, 1, 0]
-        );
-        assert_eq!(
-            ids(&png(C::Grayscale, B::Four, None, &[0x5a, 0x0f])),
-            [5, 10, 0, 15]
-        );
-        assert_eq!(
-            ids(&png(
-                C::Grayscale,
-                B::Sixteen,
-                None,
-                &[0x65, 0x90, 0, 1, 0, 2, 0, 3]
-            )),
-            [26_000, 1, 2, 3]
-        );
-        let error =
-            labels(&png(C::Rgb, B::Eight, None, &[0; 12])).expect_err("colours are no labels");
+        assert_eq!(ids(&png(C::Indexed, B::Eight, Some(vec![0; 9]), &[2, 1, 0, 2])), [2, 1, 0, 2]);
+        assert_eq!(ids(&png(C::Indexed, B::Two, Some(vec![0; 12]), &[0b1101_1000])), [3, 1, 2, 0]);
+        assert_eq!(ids(&png(C::Grayscale, B::One, None, &[0b0110_0000])), [0, 1, 1, 0]);
+        assert_eq!(ids(&png(C::Grayscale, B::Four, None, &[0x5a, 0x0f])), [5, 10, 0, 15]);
+        assert_eq!(ids(&png(C::Grayscale, B::Sixteen, None, &[0x65, 0x90, 0, 1, 0, 2, 0, 3])), [26_000, 1, 2, 3]);
+        let error = labels(&png(C::Rgb, B::Eight, None, &[0; 12])).expect_err("colours are no labels");
         assert!(matches!(error, PixelError::NotLabels { .. }));
     }
 
@@ -511,41 +368,16 @@ mod tests {
     fn a_file_cut_off_anywhere_is_an_error_and_never_a_gray_rest() {
         let values = (0..64 * 64 * 3).map(|i| (i * 37 % 251) as u8).collect();
         let whole = Picture::from_u8(64, 64, 3, values).expect("a picture");
-        for bytes in [
-            jpeg_bytes(&whole, 90).expect("a jpeg"),
-            png_bytes(&whole, &[]).expect("a png"),
-        ] {
+        for bytes in [jpeg_bytes(&whole, 90).expect("a jpeg"), png_bytes(&whole, &[]).expect("a png")] {
             assert!(decode(&bytes, Path::new("test")).is_ok());
             // The last 20 bytes of a PNG say nothing of the picture.
-            for cut in [
-                0,
-                1,
-                3,
-                20,
-                200,
-                bytes.len() / 2,
-                bytes.len() * 9 / 10,
-                bytes.len() - 20,
-            ] {
+            for cut in [0, 1, 3, 20, 200, bytes.len() / 2, bytes.len() * 9 / 10, bytes.len() - 20] {
                 let result = decode(&bytes[..cut], Path::new("test"));
-                assert!(
-                    matches!(result, Err(PixelError::Decode { .. })),
-                    "{cut} of {} bytes",
-                    bytes.len()
-                );
+                assert!(matches!(result, Err(PixelError::Decode { .. })), "{cut} of {} bytes", bytes.len());
             }
         }
-        let error = decode_picture(
-            b"GIF89a and some text",
-            Path::new("x.png"),
-            &DecodeOptions::default(),
-        );
-        assert!(
-            error
-                .expect_err("no picture")
-                .to_string()
-                .starts_with("x.png is not a whole picture")
-        );
+        let error = decode_picture(b"GIF89a and some text", Path::new("x.png"), &DecodeOptions::default());
+        assert!(error.expect_err("no picture").to_string().starts_with("x.png is not a whole picture"));
     }
 
     #[test]
@@ -553,18 +385,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // The name lies: the content tells the format.
         let path = folder.path().join("x.jpg");
-        let bytes = png(
-            png::ColorType::Indexed,
-            png::BitDepth::Eight,
-            Some(vec![0; 9]),
-            &[0, 1, 2, 0],
-        );
+        let bytes = png(png::ColorType::Indexed, png::BitDepth::Eight, Some(vec![0; 9]), &[0, 1, 2, 0]);
         fs::write(&path, bytes).expect("written");
         let info = probe(&path).expect("a header");
-        assert_eq!(
-            (info.width, info.height, info.palette, info.format),
-            (4, 1, true, "png")
-        );
+        assert_eq!((info.width, info.height, info.palette, info.format), (4, 1, true, "png"));
         assert!(read_picture(&path, &DecodeOptions::default()).is_ok());
     }
 }

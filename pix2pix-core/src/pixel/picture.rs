@@ -25,33 +25,16 @@ impl Picture {
     ///
     /// # Errors
     /// A side or number of channels of zero, or a number of values that does not fit them.
-    pub fn new(
-        width: usize,
-        height: usize,
-        channels: usize,
-        samples: Samples,
-    ) -> Result<Self, PixelError> {
+    pub fn new(width: usize, height: usize, channels: usize, samples: Samples) -> Result<Self, PixelError> {
         let found = match &samples {
             Samples::U8(values) => values.len(),
             Samples::U16(values) => values.len(),
         };
-        let expected = width
-            .checked_mul(height)
-            .and_then(|area| area.checked_mul(channels));
+        let expected = width.checked_mul(height).and_then(|area| area.checked_mul(channels));
         if expected == Some(found) && found > 0 {
-            Ok(Self {
-                width,
-                height,
-                channels,
-                samples,
-            })
+            Ok(Self { width, height, channels, samples })
         } else {
-            Err(PixelError::Length {
-                width,
-                height,
-                channels,
-                found,
-            })
+            Err(PixelError::Length { width, height, channels, found })
         }
     }
 
@@ -59,12 +42,7 @@ impl Picture {
     ///
     /// # Errors
     /// A side or number of channels of zero, or a number of values that does not fit them.
-    pub fn from_u8(
-        width: usize,
-        height: usize,
-        channels: usize,
-        values: Vec<u8>,
-    ) -> Result<Self, PixelError> {
+    pub fn from_u8(width: usize, height: usize, channels: usize, values: Vec<u8>) -> Result<Self, PixelError> {
         Self::new(width, height, channels, Samples::U8(values))
     }
 
@@ -73,17 +51,9 @@ impl Picture {
     /// # Panics
     /// When a side is zero or the colour is empty.
     pub fn filled(width: usize, height: usize, color: &[u8]) -> Self {
-        assert!(
-            width > 0 && height > 0 && !color.is_empty(),
-            "a picture has pixels and channels"
-        );
+        assert!(width > 0 && height > 0 && !color.is_empty(), "a picture has pixels and channels");
         let samples = Samples::U8(color.repeat(width * height));
-        Self {
-            width,
-            height,
-            channels: color.len(),
-            samples,
-        }
+        Self { width, height, channels: color.len(), samples }
     }
 
     /// Pixels in a row.
@@ -119,12 +89,7 @@ impl Picture {
     /// # Panics
     /// Outside the picture, or when it has 16 bits.
     pub fn pixel(&self, x: usize, y: usize) -> &[u8] {
-        assert!(
-            x < self.width && y < self.height,
-            "pixel ({x}, {y}) lies inside {}x{}",
-            self.width,
-            self.height
-        );
+        assert!(x < self.width && y < self.height, "pixel ({x}, {y}) lies inside {}x{}", self.width, self.height);
         match &self.samples {
             Samples::U8(values) => &values[(y * self.width + x) * self.channels..][..self.channels],
             Samples::U16(_) => panic!("pixel() looks into 8-bit pictures"),
@@ -136,10 +101,7 @@ impl Picture {
     /// # Panics
     /// When the part does not lie inside.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        assert!(
-            x + width <= self.width && y + height <= self.height,
-            "the part lies inside the picture"
-        );
+        assert!(x + width <= self.width && y + height <= self.height, "the part lies inside the picture");
         self.gather(width, height, |column, row| (x + column, y + row))
     }
 
@@ -169,48 +131,26 @@ impl Picture {
     /// # Panics
     /// For numbers of channels other than 1 and 3.
     pub fn to_channels(&self, channels: usize) -> Self {
-        assert!(
-            matches!((self.channels, channels), (1 | 3, 1 | 3)),
-            "pictures are gray or RGB"
-        );
+        assert!(matches!((self.channels, channels), (1 | 3, 1 | 3)), "pictures are gray or RGB");
         let samples = match (self.channels, channels, &self.samples) {
-            (1, 3, Samples::U8(values)) => {
-                Samples::U8(values.iter().flat_map(|&v| [v; 3]).collect())
-            }
-            (1, 3, Samples::U16(values)) => {
-                Samples::U16(values.iter().flat_map(|&v| [v; 3]).collect())
-            }
+            (1, 3, Samples::U8(values)) => Samples::U8(values.iter().flat_map(|&v| [v; 3]).collect()),
+            (1, 3, Samples::U16(values)) => Samples::U16(values.iter().flat_map(|&v| [v; 3]).collect()),
             (3, 1, Samples::U8(values)) => Samples::U8(
-                values
-                    .chunks_exact(3)
-                    .map(|c| luma([c[0].into(), c[1].into(), c[2].into()]) as u8)
-                    .collect(),
+                values.chunks_exact(3).map(|c| luma([c[0].into(), c[1].into(), c[2].into()]) as u8).collect(),
             ),
             (3, 1, Samples::U16(values)) => Samples::U16(
-                values
-                    .chunks_exact(3)
-                    .map(|c| luma([c[0].into(), c[1].into(), c[2].into()]) as u16)
-                    .collect(),
+                values.chunks_exact(3).map(|c| luma([c[0].into(), c[1].into(), c[2].into()]) as u16).collect(),
             ),
             _ => return self.clone(),
         };
-        Self {
-            channels,
-            samples,
-            ..*self
-        }
+        Self { channels, samples, ..*self }
     }
 
     /// 16-bit values rounded to 8 bits.
     pub fn to_u8(&self) -> Self {
         let samples = match &self.samples {
             Samples::U8(_) => return self.clone(),
-            Samples::U16(values) => Samples::U8(
-                values
-                    .iter()
-                    .map(|&v| ((u32::from(v) + 128) / 257) as u8)
-                    .collect(),
-            ),
+            Samples::U16(values) => Samples::U8(values.iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect()),
         };
         Self { samples, ..*self }
     }
@@ -220,14 +160,8 @@ impl Picture {
     /// # Panics
     /// When it does not lie inside, or bits or channels differ.
     pub fn paste(&mut self, other: &Self, x: usize, y: usize) {
-        assert!(
-            x + other.width <= self.width && y + other.height <= self.height,
-            "the picture lies inside"
-        );
-        assert_eq!(
-            self.channels, other.channels,
-            "both pictures have the same channels"
-        );
+        assert!(x + other.width <= self.width && y + other.height <= self.height, "the picture lies inside");
+        assert_eq!(self.channels, other.channels, "both pictures have the same channels");
         let (Samples::U8(to), Samples::U8(from)) = (&mut self.samples, &other.samples) else {
             panic!("both pictures have 8 bits")
         };
@@ -238,34 +172,12 @@ impl Picture {
     }
 
     /// A picture whose pixel (x, y) is this one's pixel `place(x, y)`.
-    fn gather(
-        &self,
-        width: usize,
-        height: usize,
-        place: impl Fn(usize, usize) -> (usize, usize),
-    ) -> Self {
+    fn gather(&self, width: usize, height: usize, place: impl Fn(usize, usize) -> (usize, usize)) -> Self {
         let samples = match &self.samples {
-            Samples::U8(values) => Samples::U8(gather(
-                values,
-                self.width,
-                self.channels,
-                (width, height),
-                place,
-            )),
-            Samples::U16(values) => Samples::U16(gather(
-                values,
-                self.width,
-                self.channels,
-                (width, height),
-                place,
-            )),
+            Samples::U8(values) => Samples::U8(gather(values, self.width, self.channels, (width, height), place)),
+            Samples::U16(values) => Samples::U16(gather(values, self.width, self.channels, (width, height), place)),
         };
-        Self {
-            width,
-            height,
-            channels: self.channels,
-            samples,
-        }
+        Self { width, height, channels: self.channels, samples }
     }
 }
 
@@ -307,12 +219,7 @@ impl LabelMap {
         if width.checked_mul(height) == Some(ids.len()) && !ids.is_empty() {
             Ok(Self { width, height, ids })
         } else {
-            Err(PixelError::Length {
-                width,
-                height,
-                channels: 1,
-                found: ids.len(),
-            })
+            Err(PixelError::Length { width, height, channels: 1, found: ids.len() })
         }
     }
 
@@ -336,12 +243,7 @@ impl LabelMap {
     /// # Panics
     /// Outside the map.
     pub fn id(&self, x: usize, y: usize) -> u32 {
-        assert!(
-            x < self.width && y < self.height,
-            "pixel ({x}, {y}) lies inside {}x{}",
-            self.width,
-            self.height
-        );
+        assert!(x < self.width && y < self.height, "pixel ({x}, {y}) lies inside {}x{}", self.width, self.height);
         self.ids[y * self.width + x]
     }
 
@@ -350,10 +252,7 @@ impl LabelMap {
     /// # Panics
     /// When the part does not lie inside.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        assert!(
-            x + width <= self.width && y + height <= self.height,
-            "the part lies inside the map"
-        );
+        assert!(x + width <= self.width && y + height <= self.height, "the part lies inside the map");
         self.gather(width, height, |column, row| (x + column, y + row))
     }
 
@@ -387,25 +286,11 @@ impl LabelMap {
     /// A picture of the map for people: every id its own colour, neighbours far apart.
     pub fn to_colors(&self) -> Picture {
         let values = self.ids.iter().flat_map(|&id| color_of(id)).collect();
-        Picture {
-            width: self.width,
-            height: self.height,
-            channels: 3,
-            samples: Samples::U8(values),
-        }
+        Picture { width: self.width, height: self.height, channels: 3, samples: Samples::U8(values) }
     }
 
-    pub(super) fn gather(
-        &self,
-        width: usize,
-        height: usize,
-        place: impl Fn(usize, usize) -> (usize, usize),
-    ) -> Self {
-        Self {
-            width,
-            height,
-            ids: gather(&self.ids, self.width, 1, (width, height), place),
-        }
+    pub(super) fn gather(&self, width: usize, height: usize, place: impl Fn(usize, usize) -> (usize, usize)) -> Self {
+        Self { width, height, ids: gather(&self.ids, self.width, 1, (width, height), place) }
     }
 }
 
@@ -466,8 +351,7 @@ mod tests {
 
     #[test]
     fn sixteen_bits_round_to_eight() {
-        let deep =
-            Picture::new(3, 1, 1, Samples::U16(vec![0, 32_768, 65_535])).expect("three values");
+        let deep = Picture::new(3, 1, 1, Samples::U16(vec![0, 32_768, 65_535])).expect("three values");
         assert_eq!(deep.to_u8().samples(), &Samples::U8(vec![0, 128, 255]));
     }
 }

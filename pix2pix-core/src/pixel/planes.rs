@@ -27,22 +27,13 @@ impl Picture {
             Samples::U8(samples) => {
                 // 256 possible values: a table costs less than the arithmetic.
                 let table = std::array::from_fn::<f32, 256, _>(|value| value as f32 / 127.5 - 1.0);
-                separate(samples, channels, &mut values, |sample| {
-                    table[usize::from(sample)]
-                });
+                separate(samples, channels, &mut values, |sample| table[usize::from(sample)]);
             }
             Samples::U16(samples) => {
-                separate(samples, channels, &mut values, |sample| {
-                    f32::from(sample) / 32_767.5 - 1.0
-                });
+                separate(samples, channels, &mut values, |sample| f32::from(sample) / 32_767.5 - 1.0);
             }
         }
-        Planes {
-            channels,
-            height,
-            width,
-            values,
-        }
+        Planes { channels, height, width, values }
     }
 
     /// An 8-bit picture from planes, by the field's convention: clamped to [-1, 1], `(x + 1) / 2 * 255`, truncated.
@@ -53,12 +44,7 @@ impl Picture {
         let area = planes.width * planes.height;
         let mut samples = vec![0; area * planes.channels];
         for (channel, plane) in planes.values.chunks_exact(area).enumerate() {
-            for (sample, &value) in samples
-                .iter_mut()
-                .skip(channel)
-                .step_by(planes.channels)
-                .zip(plane)
-            {
+            for (sample, &value) in samples.iter_mut().skip(channel).step_by(planes.channels).zip(plane) {
                 *sample = ((value.clamp(-1.0, 1.0) + 1.0) * 127.5 + ROUNDING_ROOM) as u8;
             }
         }
@@ -68,12 +54,7 @@ impl Picture {
 }
 
 /// Takes interleaved samples apart into planes.
-fn separate<T: Copy>(
-    samples: &[T],
-    channels: usize,
-    values: &mut [f32],
-    convert: impl Fn(T) -> f32,
-) {
+fn separate<T: Copy>(samples: &[T], channels: usize, values: &mut [f32], convert: impl Fn(T) -> f32) {
     let area = samples.len() / channels;
     for (channel, plane) in values.chunks_exact_mut(area).enumerate() {
         for (value, pixel) in plane.iter_mut().zip(samples.chunks_exact(channels)) {
@@ -98,19 +79,10 @@ impl LabelMap {
             values[id * area + at] = 1.0;
         }
         if let Some(instances) = instances {
-            assert_eq!(
-                (instances.width(), instances.height()),
-                (width, height),
-                "both maps have one size"
-            );
+            assert_eq!((instances.width(), instances.height()), (width, height), "both maps have one size");
             mark_edges(instances, &mut values[num_labels * area..]);
         }
-        Planes {
-            channels: values.len() / area,
-            height,
-            width,
-            values,
-        }
+        Planes { channels: values.len() / area, height, width, values }
     }
 }
 
@@ -119,12 +91,8 @@ fn mark_edges(instances: &LabelMap, plane: &mut [f32]) {
     for y in 0..height {
         for x in 0..width {
             let at = y * width + x;
-            for next in [
-                (x + 1 < width).then_some(at + 1),
-                (y + 1 < height).then_some(at + width),
-            ]
-            .into_iter()
-            .flatten()
+            for next in
+                [(x + 1 < width).then_some(at + 1), (y + 1 < height).then_some(at + width)].into_iter().flatten()
             {
                 if ids[at] != ids[next] {
                     plane[at] = 1.0;
@@ -152,32 +120,15 @@ mod tests {
         let picture = Picture::from_u8(2, 1, 3, vec![0, 51, 255, 255, 51, 0]).expect("six values");
         let planes = picture.to_planes();
         let expected = [-1.0, 1.0, -0.6, -0.6, 1.0, -1.0];
-        assert!(
-            planes
-                .values
-                .iter()
-                .zip(expected)
-                .all(|(a, b)| (a - b).abs() < 1e-6),
-            "{:?}",
-            planes.values
-        );
+        assert!(planes.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", planes.values);
         assert_eq!(Picture::from_planes(&planes), picture);
-        let wild = Planes {
-            channels: 1,
-            height: 1,
-            width: 3,
-            values: vec![-7.0, 0.0, 7.0],
-        };
-        assert_eq!(
-            Picture::from_planes(&wild).samples(),
-            &Samples::U8(vec![0, 127, 255])
-        );
+        let wild = Planes { channels: 1, height: 1, width: 3, values: vec![-7.0, 0.0, 7.0] };
+        assert_eq!(Picture::from_planes(&wild).samples(), &Samples::U8(vec![0, 127, 255]));
     }
 
     #[test]
     fn sixteen_bits_keep_their_precision() {
-        let picture =
-            Picture::new(2, 1, 1, Samples::U16(vec![30_000, 30_001])).expect("two values");
+        let picture = Picture::new(2, 1, 1, Samples::U16(vec![30_000, 30_001])).expect("two values");
         let values = picture.to_planes().values;
         assert!(values[1] > values[0]);
         assert!((values[0] - (30_000.0 / 32_767.5 - 1.0)).abs() < 1e-7);

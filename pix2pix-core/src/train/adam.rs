@@ -33,12 +33,7 @@ pub struct AdamConfig {
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self {
-            learning_rate: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        }
+        Self { learning_rate: 2e-4, beta1: 0.5, beta2: 0.999, epsilon: 1e-8 }
     }
 }
 
@@ -53,11 +48,7 @@ pub struct Adam {
 impl Adam {
     /// No moments yet. `on_host` chooses the in-place update, for devices whose tensors are host memory.
     pub fn new(on_host: bool) -> Self {
-        Self {
-            moments: BTreeMap::new(),
-            num_updates: 0,
-            on_host,
-        }
+        Self { moments: BTreeMap::new(), num_updates: 0, on_host }
     }
 
     /// Moves every parameter that has a gradient.
@@ -75,28 +66,20 @@ impl Adam {
             root: (1.0 - config.beta2.powi(power)).sqrt().recip(),
             config: config.clone(),
         };
-        network.map(&mut Updater {
-            adam: self,
-            gradients,
-            rates,
-            path: Vec::new(),
-        })
+        network.map(&mut Updater { adam: self, gradients, rates, path: Vec::new() })
     }
 
     /// The moments as tensors for a checkpoint, named `group.first.*` and `group.second.*`.
     pub fn entries(&self, group: &str) -> Vec<Entry> {
         let parts = self.moments.iter().flat_map(|(path, moments)| {
-            ["first", "second"]
-                .into_iter()
-                .zip(moments)
-                .map(move |(part, moment)| {
-                    let tensor = moment.clone();
-                    Entry {
-                        name: format!("{group}.{part}.{path}"),
-                        shape: tensor.dims().to_vec(),
-                        fetch: Box::new(move || tensor.into_data()),
-                    }
-                })
+            ["first", "second"].into_iter().zip(moments).map(move |(part, moment)| {
+                let tensor = moment.clone();
+                Entry {
+                    name: format!("{group}.{part}.{path}"),
+                    shape: tensor.dims().to_vec(),
+                    fetch: Box::new(move || tensor.into_data()),
+                }
+            })
         });
         parts.collect()
     }
@@ -112,28 +95,18 @@ impl Adam {
         device: &burn::tensor::Device,
     ) -> Result<Self, String> {
         let mut moments = BTreeMap::new();
-        let firsts = tensors
-            .keys()
-            .filter_map(|name| name.strip_prefix("first."))
-            .map(str::to_owned);
+        let firsts = tensors.keys().filter_map(|name| name.strip_prefix("first.")).map(str::to_owned);
         for path in firsts.collect::<Vec<_>>() {
             let take = |tensors: &mut BTreeMap<String, TensorData>, part: &str| {
                 let name = format!("{part}.{path}");
-                tensors
-                    .remove(&name)
-                    .map(|data| Tensor::<1>::from_data(data, device))
-                    .ok_or(name)
+                tensors.remove(&name).map(|data| Tensor::<1>::from_data(data, device)).ok_or(name)
             };
             let pair = [take(&mut tensors, "first")?, take(&mut tensors, "second")?];
             moments.insert(path, pair);
         }
         match tensors.into_keys().next() {
             Some(left) => Err(left),
-            None => Ok(Self {
-                moments,
-                num_updates,
-                on_host,
-            }),
+            None => Ok(Self { moments, num_updates, on_host }),
         }
     }
 
@@ -169,22 +142,14 @@ impl ModuleMapper for Updater<'_> {
         let values = tensor.inner().reshape([-1]);
         let gradient = gradient.without_autodiff().reshape([-1]);
         let path = self.path.join(".");
-        let moments = self
-            .adam
-            .moments
-            .remove(&path)
-            .unwrap_or_else(|| [values.zeros_like(), values.zeros_like()]);
+        let moments = self.adam.moments.remove(&path).unwrap_or_else(|| [values.zeros_like(), values.zeros_like()]);
         let (values, moments) = if self.adam.on_host {
             in_place(values, gradient, moments, &self.rates)
         } else {
             by_tensors(values, gradient, moments, &self.rates)
         };
         self.adam.moments.insert(path, moments);
-        Param::from_mapped_value(
-            id,
-            Tensor::from_inner(values.reshape(dims)).require_grad(),
-            mapper,
-        )
+        Param::from_mapped_value(id, Tensor::from_inner(values.reshape(dims)).require_grad(), mapper)
     }
 
     fn enter_module(&mut self, name: &str, _: &str) {
@@ -205,31 +170,16 @@ fn in_place(
 ) -> (Tensor<1>, [Tensor<1>; 2]) {
     let device = values.device();
     let [first, second] = moments;
-    let [mut values, gradient, mut first, mut second] =
-        [values, gradient, first, second].map(Tensor::into_data);
+    let [mut values, gradient, mut first, mut second] = [values, gradient, first, second].map(Tensor::into_data);
     let (beta1, beta2) = (rates.config.beta1 as f32, rates.config.beta2 as f32);
-    let (step, root, epsilon) = (
-        rates.step as f32,
-        rates.root as f32,
-        rates.config.epsilon as f32,
-    );
+    let (step, root, epsilon) = (rates.step as f32, rates.root as f32, rates.config.epsilon as f32);
     let floats = "parameters, gradients and moments are 32-bit floats";
     values
         .as_mut_slice::<f32>()
         .expect(floats)
         .par_chunks_mut(CHUNK)
-        .zip(
-            first
-                .as_mut_slice::<f32>()
-                .expect(floats)
-                .par_chunks_mut(CHUNK),
-        )
-        .zip(
-            second
-                .as_mut_slice::<f32>()
-                .expect(floats)
-                .par_chunks_mut(CHUNK),
-        )
+        .zip(first.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
+        .zip(second.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
         .zip(gradient.as_slice::<f32>().expect(floats).par_chunks(CHUNK))
         .for_each(|(((values, first), second), gradient)| {
             for (((value, m), v), &g) in values.iter_mut().zip(first).zip(second).zip(gradient) {
@@ -253,8 +203,7 @@ fn by_tensors(
     let (beta1, beta2) = (rates.config.beta1, rates.config.beta2);
     let first = first * beta1 + gradient.clone() * (1.0 - beta1);
     let second = second * beta2 + gradient.square() * (1.0 - beta2);
-    let moved =
-        first.clone() * rates.step / (second.clone().sqrt() * rates.root + rates.config.epsilon);
+    let moved = first.clone() * rates.step / (second.clone().sqrt() * rates.root + rates.config.epsilon);
     (values - moved, [first, second])
 }
 
@@ -281,20 +230,13 @@ mod tests {
         let device = Device::flex().autodiff();
         let mut network = two(&device);
         let mut adam = Adam::new(on_host);
-        let config = AdamConfig {
-            learning_rate: 0.1,
-            ..Default::default()
-        };
+        let config = AdamConfig { learning_rate: 0.1, ..Default::default() };
         for _ in 0..num_updates {
             let loss = network.weight.val().square().sum() + (network.bias.val() * 3.0).sum();
             let mut gradients = loss.backward();
             network = adam.update(network, &mut gradients, &config, 0.1);
         }
-        (
-            network.weight.val().into_data(),
-            network.bias.val().into_data(),
-            adam,
-        )
+        (network.weight.val().into_data(), network.bias.val().into_data(), adam)
     }
 
     #[test]
@@ -303,10 +245,7 @@ mod tests {
             let (weight, bias, _) = run(on_host, 1);
             let expected = TensorData::from([[0.9_f32, -1.9], [0.4, 2.9]]);
             weight.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
-            bias.assert_approx_eq::<f32>(
-                &TensorData::from([0.15_f32, -0.85]),
-                Tolerance::absolute(1e-5),
-            );
+            bias.assert_approx_eq::<f32>(&TensorData::from([0.15_f32, -0.85]), Tolerance::absolute(1e-5));
         }
     }
 
@@ -322,11 +261,7 @@ mod tests {
             w -= 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
         }
         for on_host in [true, false] {
-            let found = run(on_host, 5)
-                .0
-                .iter::<f32>()
-                .next()
-                .expect("the first weight");
+            let found = run(on_host, 5).0.iter::<f32>().next().expect("the first weight");
             assert!((f64::from(found) - w).abs() < 1e-5, "{found} and {w}");
         }
     }
@@ -336,11 +271,7 @@ mod tests {
         let device = Device::flex();
         let (.., adam) = run(true, 3);
         let saved = adam.entries("adam").into_iter().map(|entry| {
-            let name = entry
-                .name
-                .strip_prefix("adam.")
-                .expect("the group")
-                .to_owned();
+            let name = entry.name.strip_prefix("adam.").expect("the group").to_owned();
             (name, (entry.fetch)())
         });
         let saved = saved.collect::<BTreeMap<_, _>>();
@@ -353,9 +284,6 @@ mod tests {
         }
         let mut broken = saved;
         broken.remove("second.bias");
-        assert_eq!(
-            Adam::restore(broken, 3, true, &device).err(),
-            Some("second.bias".into())
-        );
+        assert_eq!(Adam::restore(broken, 3, true, &device).err(), Some("second.bias".into()));
     }
 }

@@ -6,9 +6,7 @@ use super::adam::AdamConfig;
 use crate::{
     checkpoint::{Preprocessing, SourceKind},
     loss::ObjectiveConfig,
-    networks::{
-        DiscriminatorConfig, DiscriminatorKind, NetworkError, NormKind, UnetConfig, Upsampling,
-    },
+    networks::{DiscriminatorConfig, DiscriminatorKind, NetworkError, NormKind, UnetConfig, Upsampling},
     pairs::{PairSet, PairsConfig, augment::AugmentConfig, loader::LoaderConfig},
     schedule::ScheduleConfig,
 };
@@ -60,20 +58,8 @@ pub struct GeneratorSection {
 
 impl Default for GeneratorSection {
     fn default() -> Self {
-        let UnetConfig {
-            width,
-            norm,
-            dropout,
-            upsampling,
-            ..
-        } = UnetConfig::default();
-        Self {
-            depth: None,
-            width,
-            norm,
-            dropout,
-            upsampling,
-        }
+        let UnetConfig { width, norm, dropout, upsampling, .. } = UnetConfig::default();
+        Self { depth: None, width, norm, dropout, upsampling }
     }
 }
 
@@ -93,19 +79,8 @@ pub struct DiscriminatorSection {
 
 impl Default for DiscriminatorSection {
     fn default() -> Self {
-        let DiscriminatorConfig {
-            kind,
-            num_layers,
-            width,
-            norm,
-            ..
-        } = DiscriminatorConfig::default();
-        Self {
-            kind,
-            num_layers,
-            width,
-            norm,
-        }
+        let DiscriminatorConfig { kind, num_layers, width, norm, .. } = DiscriminatorConfig::default();
+        Self { kind, num_layers, width, norm }
     }
 }
 
@@ -173,29 +148,13 @@ impl TrainConfig {
             upsampling: section.upsampling,
         };
         generator.check_size(width, height)?;
-        let DiscriminatorSection {
-            kind,
-            num_layers,
-            width: base,
-            norm,
-        } = self.discriminator.clone();
+        let DiscriminatorSection { kind, num_layers, width: base, norm } = self.discriminator.clone();
         let in_channels = pairs.source_channels + pairs.target_channels;
-        let discriminator = DiscriminatorConfig {
-            in_channels,
-            kind,
-            num_layers,
-            width: base,
-            norm,
-        };
+        let discriminator = DiscriminatorConfig { in_channels, kind, num_layers, width: base, norm };
         discriminator.logits_size(width, height)?;
         let source = match self.pairs.labels {
-            Some(count) => SourceKind::Labels {
-                count,
-                instance_edges: self.pairs.instance_edges,
-            },
-            None => SourceKind::Picture {
-                channels: pairs.source_channels,
-            },
+            Some(count) => SourceKind::Labels { count, instance_edges: self.pairs.instance_edges },
+            None => SourceKind::Picture { channels: pairs.source_channels },
         };
         let preprocessing = Preprocessing {
             direction: self.pairs.direction.to_string(),
@@ -205,11 +164,7 @@ impl TrainConfig {
             height,
             alpha_background: self.pairs.alpha_background,
         };
-        Ok(Resolved {
-            generator,
-            discriminator,
-            preprocessing,
-        })
+        Ok(Resolved { generator, discriminator, preprocessing })
     }
 }
 
@@ -221,30 +176,18 @@ mod tests {
     fn the_default_is_the_paper() {
         let config = TrainConfig::default();
         assert_eq!((config.augment.width, config.augment.height), (256, 256));
-        assert_eq!(
-            (config.generator.width, config.discriminator.width),
-            (64, 64)
-        );
+        assert_eq!((config.generator.width, config.discriminator.width), (64, 64));
         assert_eq!(config.loader.batch_size, 1);
         assert_eq!(config.objective.reconstruction_weight, 100.0);
         assert_eq!((config.adam.learning_rate, config.adam.beta1), (2e-4, 0.5));
-        assert_eq!(
-            (config.schedule.epochs, config.schedule.decay_epochs),
-            (100, 100)
-        );
+        assert_eq!((config.schedule.epochs, config.schedule.decay_epochs), (100, 100));
     }
 
     #[test]
     fn a_configuration_survives_toml_and_unknown_keys_are_errors() {
-        let config = TrainConfig {
-            seed: 3,
-            ..Default::default()
-        };
+        let config = TrainConfig { seed: 3, ..Default::default() };
         let text = toml::to_string(&config).expect("serialised");
-        assert_eq!(
-            toml::from_str::<TrainConfig>(&text).expect("read back"),
-            config
-        );
+        assert_eq!(toml::from_str::<TrainConfig>(&text).expect("read back"), config);
         assert!(toml::from_str::<TrainConfig>("[generator]\nwidht = 3").is_err());
     }
 }

@@ -59,8 +59,7 @@ impl RunPaths {
 
     /// The networks after this many epochs.
     pub fn epoch(&self, epoch: u64) -> PathBuf {
-        self.checkpoints()
-            .join(format!("epoch-{epoch:05}.safetensors"))
+        self.checkpoints().join(format!("epoch-{epoch:05}.safetensors"))
     }
 
     /// The folder of sample pictures.
@@ -82,16 +81,11 @@ impl RunFolder {
     pub fn create(root: &Path) -> Result<Self, TrainError> {
         let paths = RunPaths::new(root);
         for folder in [paths.checkpoints(), paths.samples(), root.join("report")] {
-            fs::create_dir_all(&folder).map_err(|source| TrainError::Folder {
-                path: folder,
-                source,
-            })?;
+            fs::create_dir_all(&folder).map_err(|source| TrainError::Folder { path: folder, source })?;
         }
         let folder = Self::lock(paths)?;
         if folder.paths.log().exists() || folder.paths.latest().exists() {
-            return Err(TrainError::RunExists {
-                path: root.to_owned(),
-            });
+            return Err(TrainError::RunExists { path: root.to_owned() });
         }
         Ok(folder)
     }
@@ -103,24 +97,15 @@ impl RunFolder {
     pub fn open(root: &Path) -> Result<Self, TrainError> {
         let paths = RunPaths::new(root);
         if !paths.latest().is_file() {
-            return Err(TrainError::NothingToResume {
-                path: paths.latest(),
-            });
+            return Err(TrainError::NothingToResume { path: paths.latest() });
         }
         Self::lock(paths)
     }
 
     fn lock(paths: RunPaths) -> Result<Self, TrainError> {
         let path = paths.root.join("lock");
-        let refused = |source| TrainError::Folder {
-            path: path.clone(),
-            source,
-        };
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(refused)?;
+        let refused = |source| TrainError::Folder { path: path.clone(), source };
+        let lock = File::options().create(true).append(true).open(&path).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { paths, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(TrainError::InUse { path: paths.root }),
@@ -138,10 +123,7 @@ impl RunFolder {
 pub(super) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
     let temporary = path.with_extension("tmp");
     let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| TrainError::Folder {
-        path: path.to_owned(),
-        source,
-    })
+    written.map_err(|source| TrainError::Folder { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -153,25 +135,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("run");
         let first = RunFolder::create(&root).expect("a new run");
-        assert!(matches!(
-            RunFolder::create(&root),
-            Err(TrainError::InUse { .. })
-        ));
+        assert!(matches!(RunFolder::create(&root), Err(TrainError::InUse { .. })));
         drop(first);
         assert!(RunFolder::create(&root).is_ok());
         fs::write(RunPaths::new(&root).log(), "").expect("written");
-        assert!(matches!(
-            RunFolder::create(&root),
-            Err(TrainError::RunExists { .. })
-        ));
+        assert!(matches!(RunFolder::create(&root), Err(TrainError::RunExists { .. })));
     }
 
     #[test]
     fn a_folder_without_a_checkpoint_cannot_be_resumed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        assert!(matches!(
-            RunFolder::open(folder.path()),
-            Err(TrainError::NothingToResume { .. })
-        ));
+        assert!(matches!(RunFolder::open(folder.path()), Err(TrainError::NothingToResume { .. })));
     }
 }

@@ -153,25 +153,13 @@ impl LogWriter {
     /// # Errors
     /// Whatever the system refuses.
     pub fn open(path: &Path, position: u64) -> Result<Self, LogError> {
-        let refused = |source| LogError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(path)
-            .map_err(refused)?;
+        let refused = |source| LogError::Io { path: path.to_owned(), source };
+        let mut file = File::options().create(true).write(true).truncate(false).open(path).map_err(refused)?;
         let length = file.metadata().map_err(refused)?.len();
         let position = position.min(length);
         file.set_len(position).map_err(refused)?;
         file.seek(SeekFrom::End(0)).map_err(refused)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            position,
-        })
+        Ok(Self { path: path.to_owned(), file, position })
     }
 
     /// Writes a record.
@@ -179,10 +167,7 @@ impl LogWriter {
     /// # Errors
     /// Whatever the system refuses.
     pub fn write(&mut self, record: &Record) -> Result<(), LogError> {
-        let refused = |source| LogError::Io {
-            path: self.path.clone(),
-            source,
-        };
+        let refused = |source| LogError::Io { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(record).map_err(|error| refused(error.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(refused)?;
@@ -201,17 +186,10 @@ impl LogWriter {
 /// # Errors
 /// A file that cannot be read, or any other line that is no record.
 pub fn read_log(path: &Path) -> Result<Vec<Record>, LogError> {
-    let text = fs::read_to_string(path).map_err(|source| LogError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs::read_to_string(path).map_err(|source| LogError::Io { path: path.to_owned(), source })?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let parse = |(index, line)| {
-        serde_json::from_str(line).map_err(|source| LogError::Line {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
-        })
+        serde_json::from_str(line).map_err(|source| LogError::Line { path: path.to_owned(), line: index + 1, source })
     };
     whole.lines().enumerate().map(parse).collect()
 }
@@ -254,15 +232,10 @@ mod tests {
     fn losses_that_are_not_numbers_survive_and_damaged_lines_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log.jsonl");
-        LogWriter::open(&path, 0)
-            .and_then(|mut log| log.write(&step(1, f32::NAN)))
-            .expect("written");
+        LogWriter::open(&path, 0).and_then(|mut log| log.write(&step(1, f32::NAN))).expect("written");
         let records = read_log(&path).expect("read");
         assert!(matches!(&records[0], Record::Step(record) if record.g_gan.is_nan()));
         fs::write(&path, "{}\n{\"kind\":\"step\"}\n").expect("written");
-        assert!(matches!(
-            read_log(&path),
-            Err(LogError::Line { line: 1, .. })
-        ));
+        assert!(matches!(read_log(&path), Err(LogError::Line { line: 1, .. })));
     }
 }

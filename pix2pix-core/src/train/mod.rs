@@ -20,9 +20,7 @@ pub use folder::{RunFolder, RunPaths};
 pub use run::{Outcome, TrainJob, render_report, saved_config, train};
 
 use self::log::{FinishReason, LogError, StepRecord, ValidationRecord};
-use crate::{
-    checkpoint::CheckpointError, networks::NetworkError, pairs::PairsError, pixel::PixelError,
-};
+use crate::{checkpoint::CheckpointError, networks::NetworkError, pairs::PairsError, pixel::PixelError};
 
 /// Sees training go on, has the clock, and can ask for a stop.
 pub trait Observer {

@@ -43,9 +43,7 @@ pub struct StepLosses {
 impl StepLosses {
     /// Whether all four are finite numbers.
     pub fn are_finite(&self) -> bool {
-        [self.g_gan, self.g_l1, self.d_real, self.d_fake]
-            .iter()
-            .all(|loss| loss.is_finite())
+        [self.g_gan, self.g_l1, self.d_real, self.d_fake].iter().all(|loss| loss.is_finite())
     }
 }
 
@@ -54,20 +52,8 @@ impl TrainState {
     ///
     /// # Shapes
     /// - `batch.source`, `batch.target`: `[batch, channels, height, width]` on the networks' autodiff device
-    pub fn train_step(
-        self,
-        batch: PairBatch,
-        config: &TrainConfig,
-        learning_rate: f64,
-    ) -> (Self, StepLosses) {
-        let Self {
-            generator,
-            discriminator,
-            mut adam_generator,
-            mut adam_discriminator,
-            mut pool,
-            step,
-        } = self;
+    pub fn train_step(self, batch: PairBatch, config: &TrainConfig, learning_rate: f64) -> (Self, StepLosses) {
+        let Self { generator, discriminator, mut adam_generator, mut adam_discriminator, mut pool, step } = self;
         let objective = &config.objective;
         let adversarial = objective.adversarial;
         let PairBatch { source, target } = batch;
@@ -75,17 +61,12 @@ impl TrainState {
 
         let fake = generator.forward(source.clone(), mode);
 
-        let [pooled_source, pooled_fake] = pool.query(
-            source.clone(),
-            fake.clone().detach(),
-            seed::mix(config.seed, "pool of step", step),
-        );
+        let [pooled_source, pooled_fake] =
+            pool.query(source.clone(), fake.clone().detach(), seed::mix(config.seed, "pool of step", step));
         let d_fake = adversarial.d_fake(discriminator.forward(pooled_source, pooled_fake, mode));
-        let d_real =
-            adversarial.d_real(discriminator.forward(source.clone(), target.clone(), mode));
+        let d_real = adversarial.d_real(discriminator.forward(source.clone(), target.clone(), mode));
         let mut gradients = ((d_fake.clone() + d_real.clone()) * 0.5).backward();
-        let discriminator =
-            adam_discriminator.update(discriminator, &mut gradients, &config.adam, learning_rate);
+        let discriminator = adam_discriminator.update(discriminator, &mut gradients, &config.adam, learning_rate);
         drop(gradients);
 
         // The discriminator's own parameters take no part in the generator's step.
@@ -93,21 +74,12 @@ impl TrainState {
         let g_gan = adversarial.g_gan(judge.forward(source, fake.clone(), mode));
         drop(judge);
         let g_l1 = objective.reconstruction.forward(fake, target);
-        let loss = g_gan.clone() * objective.adversarial_weight
-            + g_l1.clone() * objective.reconstruction_weight;
+        let loss = g_gan.clone() * objective.adversarial_weight + g_l1.clone() * objective.reconstruction_weight;
         let mut gradients = loss.backward();
-        let generator =
-            adam_generator.update(generator, &mut gradients, &config.adam, learning_rate);
+        let generator = adam_generator.update(generator, &mut gradients, &config.adam, learning_rate);
 
         let losses = read([g_gan, g_l1, d_real, d_fake]);
-        let state = Self {
-            generator,
-            discriminator,
-            adam_generator,
-            adam_discriminator,
-            pool,
-            step: step + 1,
-        };
+        let state = Self { generator, discriminator, adam_generator, adam_discriminator, pool, step: step + 1 };
         (state, losses)
     }
 }
@@ -117,10 +89,5 @@ fn read(losses: [Tensor<1>; 4]) -> StepLosses {
     let values = Tensor::cat(losses.map(Tensor::without_autodiff).to_vec(), 0).into_data();
     let mut values = values.iter::<f32>();
     let mut next = || values.next().unwrap_or(f32::NAN);
-    StepLosses {
-        g_gan: next(),
-        g_l1: next(),
-        d_real: next(),
-        d_fake: next(),
-    }
+    StepLosses { g_gan: next(), g_l1: next(), d_real: next(), d_fake: next() }
 }

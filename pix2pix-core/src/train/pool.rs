@@ -15,10 +15,7 @@ pub struct ImagePool {
 impl ImagePool {
     /// An empty pool.
     pub const fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            stored: Vec::new(),
-        }
+        Self { capacity, stored: Vec::new() }
     }
 
     /// A pool with what a checkpoint kept of it.
@@ -38,10 +35,7 @@ impl ImagePool {
         }
         let [batch, ..] = source.dims();
         let chosen = (0..batch).map(|at| {
-            let current = [
-                source.clone().narrow(0, at, 1),
-                fake.clone().narrow(0, at, 1),
-            ];
+            let current = [source.clone().narrow(0, at, 1), fake.clone().narrow(0, at, 1)];
             if self.stored.len() < self.capacity {
                 self.stored.push(current.clone());
                 return current;
@@ -60,17 +54,14 @@ impl ImagePool {
     /// The stored pictures as tensors for a checkpoint, named `pool.INDEX.source` and `pool.INDEX.fake`.
     pub fn entries(&self) -> Vec<Entry> {
         let pairs = self.stored.iter().enumerate().flat_map(|(index, pair)| {
-            ["source", "fake"]
-                .into_iter()
-                .zip(pair)
-                .map(move |(part, tensor)| {
-                    let tensor = tensor.clone();
-                    Entry {
-                        name: format!("pool.{index:06}.{part}"),
-                        shape: tensor.dims().to_vec(),
-                        fetch: Box::new(move || tensor.into_data()),
-                    }
-                })
+            ["source", "fake"].into_iter().zip(pair).map(move |(part, tensor)| {
+                let tensor = tensor.clone();
+                Entry {
+                    name: format!("pool.{index:06}.{part}"),
+                    shape: tensor.dims().to_vec(),
+                    fetch: Box::new(move || tensor.into_data()),
+                }
+            })
         });
         pairs.collect()
     }
@@ -105,17 +96,8 @@ mod tests {
     #[test]
     fn a_full_pool_gives_earlier_pictures_about_half_of_the_time_and_each_only_once() {
         let given = run(10, 400);
-        assert!(
-            given[..10]
-                .iter()
-                .enumerate()
-                .all(|(step, &value)| value == step as f32)
-        );
-        let earlier = given
-            .iter()
-            .enumerate()
-            .filter(|(step, value)| **value != *step as f32)
-            .count();
+        assert!(given[..10].iter().enumerate().all(|(step, &value)| value == step as f32));
+        let earlier = given.iter().enumerate().filter(|(step, value)| **value != *step as f32).count();
         assert!((150..250).contains(&earlier), "{earlier} of 390");
         assert_eq!(given, run(10, 400));
     }

@@ -55,12 +55,7 @@ pub fn embed(picture: &Picture) -> Result<EncodedImage, PixelError> {
         picture.clone()
     };
     let (width, height) = (picture.width(), picture.height());
-    Ok(EncodedImage {
-        mime: "image/jpeg",
-        bytes: jpeg_bytes(&picture, QUALITY)?,
-        width,
-        height,
-    })
+    Ok(EncodedImage { mime: "image/jpeg", bytes: jpeg_bytes(&picture, QUALITY)?, width, height })
 }
 
 /// A fixed pair over the course of the run.
@@ -120,12 +115,7 @@ struct Sorted<'a> {
 
 impl<'a> Sorted<'a> {
     fn new(records: &'a [Record]) -> Self {
-        let mut sorted = Self {
-            start: None,
-            steps: Vec::new(),
-            validations: Vec::new(),
-            finish: None,
-        };
+        let mut sorted = Self { start: None, steps: Vec::new(), validations: Vec::new(), finish: None };
         for record in records {
             match record {
                 // A session that goes on is not finished, whatever the one before said.
@@ -167,26 +157,16 @@ pub fn render(input: &ReportInput) -> String {
 }
 
 fn head(page: &mut String, input: &ReportInput, sorted: &Sorted<'_>, findings: &[Finding]) {
-    let best = sorted
-        .validations
-        .iter()
-        .min_by(|a, b| a.scores.l1.total_cmp(&b.scores.l1));
+    let best = sorted.validations.iter().min_by(|a, b| a.scores.l1.total_cmp(&b.scores.l1));
     let last = sorted.validations.last();
-    let (done, total) = (
-        sorted.steps.last().map_or(0, |step| step.step),
-        sorted.start.map_or(0, |s| s.total_steps),
-    );
+    let (done, total) = (sorted.steps.last().map_or(0, |step| step.step), sorted.start.map_or(0, |s| s.total_steps));
     let state = match sorted.finish.map(|finish| finish.reason) {
         Some(FinishReason::Completed) => format!("{done} steps, complete"),
         Some(FinishReason::Interrupted) => format!("stopped after {done} of {total} steps"),
         Some(FinishReason::NotFinite) => format!("broke off at step {done} of {total}"),
         None => format!("{done} of {total} steps so far"),
     };
-    let worst = findings
-        .iter()
-        .map(|finding| finding.severity)
-        .max()
-        .unwrap_or(Severity::Info);
+    let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Info);
     let first = findings.iter().find(|finding| finding.severity == worst);
     let verdict = first.map_or("", |finding| finding.title.as_str());
     put!(
@@ -199,19 +179,9 @@ fn head(page: &mut String, input: &ReportInput, sorted: &Sorted<'_>, findings: &
     );
     let rows = [
         ("This model, last", last.map(|record| record.scores)),
-        (
-            "This model, best L1",
-            best.filter(|best| last.is_none_or(|l| l.step != best.step))
-                .map(|r| r.scores),
-        ),
-        (
-            "Mean picture of the targets",
-            sorted.start.and_then(|start| start.baseline_mean_picture),
-        ),
-        (
-            "Source copied",
-            sorted.start.and_then(|start| start.baseline_source_copied),
-        ),
+        ("This model, best L1", best.filter(|best| last.is_none_or(|l| l.step != best.step)).map(|r| r.scores)),
+        ("Mean picture of the targets", sorted.start.and_then(|start| start.baseline_mean_picture)),
+        ("Source copied", sorted.start.and_then(|start| start.baseline_source_copied)),
     ];
     page.push_str("<section class=\"figures\">");
     if rows.iter().any(|(_, scores)| scores.is_some()) {
@@ -221,53 +191,27 @@ fn head(page: &mut String, input: &ReportInput, sorted: &Sorted<'_>, findings: &
         );
         for (name, scores) in rows {
             if let Some(Scores { l1, psnr, ssim }) = scores {
-                put!(
-                    page,
-                    "<tr><th>{name}</th><td>{l1:.4}</td><td>{psnr:.2}</td><td>{ssim:.3}</td></tr>"
-                );
+                put!(page, "<tr><th>{name}</th><td>{l1:.4}</td><td>{psnr:.2}</td><td>{ssim:.3}</td></tr>");
             }
         }
         page.push_str("</tbody></table>");
     }
     page.push_str("<dl>");
     let mut fact = |name: &str, value: String| {
-        put!(
-            page,
-            "<div><dt>{name}</dt><dd>{}</dd></div>",
-            escape(&value)
-        );
+        put!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
     };
     if let Some(start) = sorted.start {
-        fact(
-            "Pairs",
-            format!(
-                "{} trained on, {} validated with",
-                start.num_train_pairs, start.num_val_pairs
-            ),
-        );
+        fact("Pairs", format!("{} trained on, {} validated with", start.num_train_pairs, start.num_val_pairs));
     }
     if let Some((generator, discriminator)) = input.num_parameters {
         let millions = |count: usize| format!("{:.2} M", count as f64 / 1e6);
-        fact(
-            "Parameters",
-            format!(
-                "{} generator, {} discriminator",
-                millions(generator),
-                millions(discriminator)
-            ),
-        );
+        fact("Parameters", format!("{} generator, {} discriminator", millions(generator), millions(discriminator)));
     }
     if let Some(step) = sorted.steps.last() {
         let pace = step.step as f64 / step.seconds.max(1e-9);
-        fact(
-            "Time",
-            format!("{} at {pace:.2} steps/s", duration(step.seconds)),
-        );
+        fact("Time", format!("{} at {pace:.2} steps/s", duration(step.seconds)));
         let share = 100.0 * step.wait_seconds / step.seconds.max(1e-9);
-        fact(
-            "Waited for data",
-            format!("{:.1} s, {share:.1} %", step.wait_seconds),
-        );
+        fact("Waited for data", format!("{:.1} s, {share:.1} %", step.wait_seconds));
     }
     if let Some(memory) = sorted.finish.and_then(|finish| finish.peak_memory_mib) {
         fact("Peak memory", format!("{memory:.0} MiB"));
@@ -281,20 +225,11 @@ fn translations(page: &mut String, translations: &[Translation]) {
     }
     page.push_str("<section><h2>Translated, never seen in training</h2>");
     for translation in translations {
-        let mut parts = vec![
-            ("source", &translation.source),
-            ("translation", &translation.fake),
-        ];
+        let mut parts = vec![("source", &translation.source), ("translation", &translation.fake)];
         parts.extend(translation.target.as_ref().map(|target| ("target", target)));
         page.push_str("<div class=\"strip\">");
         for (label, picture) in parts {
-            figure(
-                page,
-                label,
-                &format!("{}, {label}", translation.name),
-                picture,
-                "",
-            );
+            figure(page, label, &format!("{}, {label}", translation.name), picture, "");
         }
         page.push_str("</div>");
     }
@@ -302,21 +237,12 @@ fn translations(page: &mut String, translations: &[Translation]) {
 }
 
 fn samples(page: &mut String, samples: &[Sample]) {
-    let steps = samples
-        .iter()
-        .flat_map(|sample| sample.fakes.iter().map(|(step, _)| *step));
-    let steps = steps
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect::<Vec<_>>();
+    let steps = samples.iter().flat_map(|sample| sample.fakes.iter().map(|(step, _)| *step));
+    let steps = steps.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     if steps.is_empty() {
         return;
     }
-    let list = steps
-        .iter()
-        .map(u64::to_string)
-        .collect::<Vec<_>>()
-        .join(",");
+    let list = steps.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
     let last = steps.len() - 1;
     put!(
         page,
@@ -327,18 +253,8 @@ fn samples(page: &mut String, samples: &[Sample]) {
         steps[last]
     );
     for sample in samples {
-        put!(
-            page,
-            "<p class=\"name\">{}</p><div class=\"strip\">",
-            escape(&sample.name)
-        );
-        figure(
-            page,
-            "source",
-            &format!("{}, source", sample.name),
-            &sample.source,
-            "",
-        );
+        put!(page, "<p class=\"name\">{}</p><div class=\"strip\">", escape(&sample.name));
+        figure(page, "source", &format!("{}, source", sample.name), &sample.source, "");
         page.push_str("<figure class=\"moments\">");
         for (step, picture) in &sample.fakes {
             let at = steps.iter().position(|known| known == step).unwrap_or(0);
@@ -351,13 +267,7 @@ fn samples(page: &mut String, samples: &[Sample]) {
             );
         }
         page.push_str("<figcaption>fake</figcaption></figure>");
-        figure(
-            page,
-            "target",
-            &format!("{}, target", sample.name),
-            &sample.target,
-            "",
-        );
+        figure(page, "target", &format!("{}, target", sample.name), &sample.target, "");
         page.push_str("</div>");
     }
     page.push_str("</section>");
@@ -369,18 +279,10 @@ fn curves(page: &mut String, sorted: &Sorted<'_>, scale: DiscriminatorScale) {
         return;
     }
     let points = |value: fn(&StepRecord) -> f64| {
-        sorted
-            .steps
-            .iter()
-            .map(|record| (record.step as f64, value(record)))
-            .collect::<Vec<_>>()
+        sorted.steps.iter().map(|record| (record.step as f64, value(record))).collect::<Vec<_>>()
     };
     let scored = |value: fn(&Scores) -> f64| {
-        sorted
-            .validations
-            .iter()
-            .map(|record| (record.step as f64, value(&record.scores)))
-            .collect::<Vec<_>>()
+        sorted.validations.iter().map(|record| (record.step as f64, value(&record.scores))).collect::<Vec<_>>()
     };
     page.push_str("<section><h2>Losses</h2><div class=\"charts\">");
     let adversarial = Chart {
@@ -402,19 +304,12 @@ fn curves(page: &mut String, sorted: &Sorted<'_>, scale: DiscriminatorScale) {
     page.push_str("</div></section>");
     let baseline = |value: fn(&Scores) -> f64| {
         let start = sorted.start;
-        let mean = start
-            .and_then(|s| s.baseline_mean_picture)
-            .map(|s| ("mean picture", value(&s)));
-        let copied = start
-            .and_then(|s| s.baseline_source_copied)
-            .map(|s| ("source copied", value(&s)));
+        let mean = start.and_then(|s| s.baseline_mean_picture).map(|s| ("mean picture", value(&s)));
+        let copied = start.and_then(|s| s.baseline_source_copied).map(|s| ("source copied", value(&s)));
         mean.into_iter().chain(copied).collect::<Vec<_>>()
     };
     if !sorted.validations.is_empty() {
-        let train = sorted
-            .validations
-            .iter()
-            .filter_map(|record| Some((record.step as f64, record.train_l1?)));
+        let train = sorted.validations.iter().filter_map(|record| Some((record.step as f64, record.train_l1?)));
         page.push_str("<section><h2>Validation</h2><div class=\"charts\">");
         let l1 = Chart {
             title: "L1",
@@ -441,12 +336,7 @@ fn curves(page: &mut String, sorted: &Sorted<'_>, scale: DiscriminatorScale) {
     }
     page.push_str("<section><h2>Learning rate</h2><div class=\"charts\">");
     let rate = Line::plain("learning rate", "d", points(|r| r.learning_rate));
-    Chart {
-        title: "Learning rate",
-        lines: vec![rate],
-        marks: Vec::new(),
-    }
-    .draw(page);
+    Chart { title: "Learning rate", lines: vec![rate], marks: Vec::new() }.draw(page);
     page.push_str("</div></section>");
 }
 
@@ -565,12 +455,7 @@ mod tests {
         assert!(page.contains("&lt;b&gt;&amp;&quot;x&quot;") && !page.contains("<b>&"));
         assert!(page.contains("a&lt;b, fake after step 100") && page.contains("54.41 M generator"));
         for outside in ["http://", "https://", "src=\"/", "@import"] {
-            assert!(
-                !page
-                    .replace("http://www.w3.org/2000/svg", "")
-                    .contains(outside),
-                "{outside}"
-            );
+            assert!(!page.replace("http://www.w3.org/2000/svg", "").contains(outside), "{outside}");
         }
         assert!(!page.contains("NaN"));
     }

@@ -13,10 +13,7 @@ use super::{
     adam::Adam,
     config::Resolved,
     folder::{RunFolder, RunPaths, write_text},
-    log::{
-        FinishReason, FinishRecord, LogWriter, Record, StartRecord, StepRecord, ValidationRecord,
-        read_log,
-    },
+    log::{FinishReason, FinishRecord, LogWriter, Record, StartRecord, StepRecord, ValidationRecord, read_log},
     pix2pix::TrainState,
     pool::ImagePool,
     report::{DiscriminatorScale, ReportInput, Translation, render},
@@ -27,9 +24,7 @@ use crate::{
     batch::PairBatch,
     checkpoint::{self, Checkpoint, CheckpointError, Description, Entry, FORMAT},
     metrics::{Scores, compare},
-    networks::{
-        NetworkError, TensorSpec, Unet, load_state, num_parameters, state_specs, visit_state,
-    },
+    networks::{NetworkError, TensorSpec, Unet, load_state, num_parameters, state_specs, visit_state},
     pairs::{PairPath, PairSet, Split, augment::fit, loader::Loader, read::read_pair},
     pixel::Picture,
     seed,
@@ -87,12 +82,8 @@ struct Progress {
 /// No checkpoint, a damaged one, or one of networks only.
 pub fn saved_config(paths: &RunPaths) -> Result<TrainConfig, TrainError> {
     let checkpoint = Checkpoint::open(&paths.latest())?;
-    serde_json::from_value(checkpoint.description().training.clone()).map_err(|error| {
-        TrainError::NotResumable {
-            path: paths.latest(),
-            reason: error.to_string(),
-        }
-    })
+    serde_json::from_value(checkpoint.description().training.clone())
+        .map_err(|error| TrainError::NotResumable { path: paths.latest(), reason: error.to_string() })
 }
 
 /// Trains until the run is complete or is asked to stop; goes on from the newest checkpoint when the folder holds one.
@@ -116,10 +107,8 @@ pub fn train(job: TrainJob, observer: &mut dyn Observer) -> Result<Outcome, Trai
 pub fn render_report(paths: &RunPaths, translations: Vec<Translation>) -> Result<(), TrainError> {
     let description = Checkpoint::open(&paths.latest())?.description().clone();
     let config = saved_config(paths)?;
-    let text = fs::read_to_string(paths.config()).map_err(|source| TrainError::Folder {
-        path: paths.config(),
-        source,
-    })?;
+    let text =
+        fs::read_to_string(paths.config()).map_err(|source| TrainError::Folder { path: paths.config(), source })?;
     let names = sample_names(paths)?;
     let input = ReportInput {
         run_name: run_name(paths.root()),
@@ -129,27 +118,20 @@ pub fn render_report(paths: &RunPaths, translations: Vec<Translation>) -> Result
         translations,
         num_parameters: parameters(&description)?,
         version: description.version.clone(),
-        scale: DiscriminatorScale {
-            balanced: config.objective.adversarial.balanced(),
-        },
+        scale: DiscriminatorScale { balanced: config.objective.adversarial.balanced() },
     };
     write_text(&paths.report(), &render(&input))
 }
 
 fn run_name(root: &Path) -> String {
-    root.file_name().map_or_else(
-        || root.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    root.file_name().map_or_else(|| root.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 fn sample_names(paths: &RunPaths) -> Result<Vec<String>, TrainError> {
     let path = paths.samples().join("names.json");
     match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| TrainError::Folder {
-            path,
-            source: std::io::Error::other(error),
-        }),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| TrainError::Folder { path, source: std::io::Error::other(error) }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(source) => Err(TrainError::Folder { path, source }),
     }
@@ -158,28 +140,19 @@ fn sample_names(paths: &RunPaths) -> Result<Vec<String>, TrainError> {
 /// Parameters of generator and discriminator, from their descriptions alone.
 fn parameters(description: &Description) -> Result<Option<(usize, usize)>, TrainError> {
     let count = |specs: Vec<TensorSpec>| -> usize {
-        specs
-            .iter()
-            .filter(|s| !s.name.contains("running_"))
-            .map(|s| s.shape.iter().product::<usize>())
-            .sum()
+        specs.iter().filter(|s| !s.name.contains("running_")).map(|s| s.shape.iter().product::<usize>()).sum()
     };
     let Some(discriminator) = &description.discriminator else {
         return Ok(None);
     };
     let device = Device::flex();
     let generator = count(state_specs(&description.generator.init(0, &device)?));
-    Ok(Some((
-        generator,
-        count(state_specs(&discriminator.init(0, &device)?)),
-    )))
+    Ok(Some((generator, count(state_specs(&discriminator.init(0, &device)?)))))
 }
 
 /// Order-dependent fingerprint of the training pairs' names.
 fn fingerprint(paths: &[PairPath]) -> u64 {
-    paths
-        .iter()
-        .fold(0, |hash, path| seed::mix(hash, &path.name, 0))
+    paths.iter().fold(0, |hash, path| seed::mix(hash, &path.name, 0))
 }
 
 struct Run {
@@ -206,21 +179,11 @@ struct Run {
 
 impl Run {
     fn prepare(job: TrainJob, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let TrainJob {
-            folder,
-            config,
-            pairs,
-            device,
-            on_host,
-            ..
-        } = job;
+        let TrainJob { folder, config, pairs, device, on_host, .. } = job;
         let device = device.autodiff();
         let train = pairs.split(Split::Train);
         if train.is_empty() {
-            return Err(TrainError::NoTrainingPairs {
-                path: pairs.root,
-                total: pairs.pairs.len(),
-            });
+            return Err(TrainError::NoTrainingPairs { path: pairs.root, total: pairs.pairs.len() });
         }
         check_config(&config)?;
         let mut validation = pairs.split(Split::Val);
@@ -229,47 +192,21 @@ impl Run {
         let reading = pairs.reading(&config.pairs);
         let paths = folder.paths().clone();
 
-        let resumed = if paths.latest().is_file() {
-            Some(Checkpoint::open(&paths.latest())?)
-        } else {
-            None
-        };
+        let resumed = if paths.latest().is_file() { Some(Checkpoint::open(&paths.latest())?) } else { None };
         let (state, progress) = match resumed {
             Some(checkpoint) => restore(checkpoint, &config, &resolved, &train, &device, on_host)?,
             None => (begin(&config, &resolved, &device, on_host)?, None),
         };
-        let num_parameters = (
-            num_parameters(&state.generator),
-            num_parameters(&state.discriminator),
-        );
-        let log = LogWriter::open(
-            &paths.log(),
-            progress
-                .as_ref()
-                .map_or(0, |progress| progress.log_position),
-        )?;
+        let num_parameters = (num_parameters(&state.generator), num_parameters(&state.discriminator));
+        let log = LogWriter::open(&paths.log(), progress.as_ref().map_or(0, |progress| progress.log_position))?;
         let (seconds, wait_seconds) = spent(&read_log(&paths.log())?);
-        let text = toml::to_string(&config).map_err(|error| TrainError::Config {
-            reason: error.to_string(),
-        })?;
+        let text = toml::to_string(&config).map_err(|error| TrainError::Config { reason: error.to_string() })?;
         write_text(&paths.config(), &text)?;
         let baselines = baselines(&train, &validation, &reading, &config.augment)?;
         // Samples come from validation, and from training where there is none.
-        let shown = if validation.is_empty() {
-            &train
-        } else {
-            &validation
-        };
-        let stride = shown
-            .len()
-            .div_ceil(config.record.num_samples.max(1))
-            .max(1);
-        let sampled = shown
-            .iter()
-            .step_by(stride)
-            .take(config.record.num_samples)
-            .cloned()
-            .collect();
+        let shown = if validation.is_empty() { &train } else { &validation };
+        let stride = shown.len().div_ceil(config.record.num_samples.max(1)).max(1);
+        let sampled = shown.iter().step_by(stride).take(config.record.num_samples).cloned().collect();
         let loader = Arc::new(Loader::new(
             train.clone(),
             reading.clone(),
@@ -325,11 +262,7 @@ impl Run {
 
     /// Epochs between validations: enough that they hold the configured number of steps.
     fn epochs_between(&self) -> u64 {
-        self.config
-            .record
-            .validate_every_steps
-            .div_ceil(self.steps_per_epoch())
-            .max(1)
+        self.config.record.validate_every_steps.div_ceil(self.steps_per_epoch()).max(1)
     }
 
     fn go(&mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
@@ -350,9 +283,7 @@ impl Run {
                 let before = observer.seconds();
                 let Some(batch) = batches.next() else { break };
                 self.wait_seconds += observer.seconds() - before;
-                ended = batch
-                    .map_err(TrainError::from)
-                    .and_then(|pairs| self.train_on(pairs, epoch, observer));
+                ended = batch.map_err(TrainError::from).and_then(|pairs| self.train_on(pairs, epoch, observer));
                 if ended.is_err() {
                     break;
                 }
@@ -360,11 +291,7 @@ impl Run {
                     reason = FinishReason::Interrupted;
                     break;
                 }
-                if self
-                    .step()
-                    .is_multiple_of(self.config.record.save_every_steps.max(1))
-                    && self.step() < total
-                {
+                if self.step().is_multiple_of(self.config.record.save_every_steps.max(1)) && self.step() < total {
                     ended = self.save(observer);
                     if ended.is_err() {
                         break;
@@ -401,14 +328,8 @@ impl Run {
         epoch: u64,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let state = self
-            .state
-            .take()
-            .expect("a state is put back after every step");
-        let factor = self
-            .config
-            .schedule
-            .factor(state.step, self.steps_per_epoch());
+        let state = self.state.take().expect("a state is put back after every step");
+        let factor = self.config.schedule.factor(state.step, self.steps_per_epoch());
         let learning_rate = self.config.adam.learning_rate * factor;
         let batch = PairBatch::new(pairs, &self.device);
         let (state, losses) = state.train_step(batch, &self.config, learning_rate);
@@ -439,11 +360,7 @@ impl Run {
         Ok(())
     }
 
-    fn end_epoch(
-        &mut self,
-        epochs_done: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
+    fn end_epoch(&mut self, epochs_done: u64, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let complete = self.step() >= self.total_steps();
         if !complete && !epochs_done.is_multiple_of(self.epochs_between()) {
             return Ok(());
@@ -480,42 +397,21 @@ impl Run {
         let generator = self.valid_generator();
         let device = self.device.clone().without_autodiff();
         let mut scores = Vec::new();
-        for_each_pair(
-            &self.validation,
-            &self.reading,
-            &self.config.augment,
-            &mut |pair| {
-                scores.push(compare(
-                    &fake_of(&generator, pair.source, &device),
-                    &pair.target,
-                ));
-            },
-        )?;
+        for_each_pair(&self.validation, &self.reading, &self.config.augment, &mut |pair| {
+            scores.push(compare(&fake_of(&generator, pair.source, &device), &pair.target));
+        })?;
         Ok(Scores::mean(&scores))
     }
 
     fn valid_generator(&self) -> Unet {
-        self.state
-            .as_ref()
-            .expect("a state is put back after every step")
-            .generator
-            .valid()
+        self.state.as_ref().expect("a state is put back after every step").generator.valid()
     }
 
     fn keep_stills(&self) -> Result<(), TrainError> {
         let folder = self.folder.paths().samples();
-        fs::create_dir_all(&folder).map_err(|source| TrainError::Folder {
-            path: folder.clone(),
-            source,
-        })?;
-        let names = self
-            .sampled
-            .iter()
-            .map(|path| path.name.clone())
-            .collect::<Vec<_>>();
-        let json = serde_json::to_string(&names).map_err(|error| TrainError::Config {
-            reason: error.to_string(),
-        })?;
+        fs::create_dir_all(&folder).map_err(|source| TrainError::Folder { path: folder.clone(), source })?;
+        let names = self.sampled.iter().map(|path| path.name.clone()).collect::<Vec<_>>();
+        let json = serde_json::to_string(&names).map_err(|error| TrainError::Config { reason: error.to_string() })?;
         write_text(&folder.join("names.json"), &json)?;
         for (index, path) in self.sampled.iter().enumerate() {
             let decoded = read_pair(path, &self.reading)?;
@@ -524,10 +420,7 @@ impl Run {
                 ..decoded
             };
             let pair = fit(&shown, &self.config.augment)?;
-            let (source, target) = (
-                Picture::from_planes(&pair.source),
-                Picture::from_planes(&pair.target),
-            );
+            let (source, target) = (Picture::from_planes(&pair.source), Picture::from_planes(&pair.target));
             samples::keep_still(&folder, index, &path.name, &source, &target)?;
         }
         Ok(())
@@ -538,14 +431,9 @@ impl Run {
         let device = self.device.clone().without_autodiff();
         let folder = self.folder.paths().samples();
         let mut fakes = Vec::new();
-        for_each_pair(
-            &self.sampled,
-            &self.reading,
-            &self.config.augment,
-            &mut |pair| {
-                fakes.push(fake_of(&generator, pair.source, &device));
-            },
-        )?;
+        for_each_pair(&self.sampled, &self.reading, &self.config.augment, &mut |pair| {
+            fakes.push(fake_of(&generator, pair.source, &device));
+        })?;
         for (index, fake) in fakes.iter().enumerate() {
             samples::keep_fake(&folder, index, self.step(), &Picture::from_planes(fake))?;
         }
@@ -553,9 +441,7 @@ impl Run {
     }
 
     fn description(&self, progress: Option<&Progress>) -> Result<Description, TrainError> {
-        let json = |error: serde_json::Error| TrainError::Config {
-            reason: error.to_string(),
-        };
+        let json = |error: serde_json::Error| TrainError::Config { reason: error.to_string() };
         Ok(Description {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -565,19 +451,13 @@ impl Run {
             step: self.step(),
             seed: self.config.seed,
             training: serde_json::to_value(&self.config).map_err(json)?,
-            progress: progress
-                .map(serde_json::to_value)
-                .transpose()
-                .map_err(json)?,
+            progress: progress.map(serde_json::to_value).transpose().map_err(json)?,
         })
     }
 
     /// Saves everything that training goes on from.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let state = self
-            .state
-            .as_ref()
-            .expect("a state is put back after every step");
+        let state = self.state.as_ref().expect("a state is put back after every step");
         let progress = Progress {
             updates_generator: state.adam_generator.num_updates(),
             updates_discriminator: state.adam_discriminator.num_updates(),
@@ -599,10 +479,7 @@ impl Run {
 
     /// Saves the networks alone.
     fn save_networks(&self, path: &Path, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let state = self
-            .state
-            .as_ref()
-            .expect("a state is put back after every step");
+        let state = self.state.as_ref().expect("a state is put back after every step");
         let mut entries = network_entries("generator", &state.generator);
         entries.extend(network_entries("discriminator", &state.discriminator));
         checkpoint::write(path, &self.description(None)?, entries)?;
@@ -613,32 +490,22 @@ impl Run {
     /// Removes all but the newest of the checkpoints that are kept by epoch.
     fn remove_old(&self) -> Result<(), TrainError> {
         let folder = self.folder.paths().checkpoints();
-        let refused = |source| TrainError::Folder {
-            path: folder.clone(),
-            source,
-        };
+        let refused = |source| TrainError::Folder { path: folder.clone(), source };
         let mut kept = Vec::new();
         for entry in fs::read_dir(&folder).map_err(refused)? {
             let path = entry.map_err(refused)?.path();
-            if path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("epoch-"))
-            {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("epoch-")) {
                 kept.push(path);
             }
         }
         kept.sort();
         let surplus = kept.len().saturating_sub(self.config.record.keep_most);
-        kept.into_iter().take(surplus).try_for_each(|path| {
-            fs::remove_file(&path).map_err(|source| TrainError::Folder { path, source })
-        })
+        kept.into_iter()
+            .take(surplus)
+            .try_for_each(|path| fs::remove_file(&path).map_err(|source| TrainError::Folder { path, source }))
     }
 
-    fn finish(
-        &mut self,
-        reason: FinishReason,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
+    fn finish(&mut self, reason: FinishReason, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let record = FinishRecord {
             step: self.step(),
             reason,
@@ -651,14 +518,8 @@ impl Run {
 
     fn write_report(&self) -> Result<(), TrainError> {
         let paths = self.folder.paths();
-        let names = self
-            .sampled
-            .iter()
-            .map(|path| path.name.clone())
-            .collect::<Vec<_>>();
-        let text = toml::to_string(&self.config).map_err(|error| TrainError::Config {
-            reason: error.to_string(),
-        })?;
+        let names = self.sampled.iter().map(|path| path.name.clone()).collect::<Vec<_>>();
+        let text = toml::to_string(&self.config).map_err(|error| TrainError::Config { reason: error.to_string() })?;
         let input = ReportInput {
             run_name: run_name(paths.root()),
             config_toml: text,
@@ -667,9 +528,7 @@ impl Run {
             translations: Vec::new(),
             num_parameters: Some(self.num_parameters),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            scale: DiscriminatorScale {
-                balanced: self.config.objective.adversarial.balanced(),
-            },
+            scale: DiscriminatorScale { balanced: self.config.objective.adversarial.balanced() },
         };
         write_text(&paths.report(), &render(&input))
     }
@@ -682,23 +541,15 @@ fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
     }
     let augment = &config.augment;
     if !(1.0..=8.0).contains(&augment.load_scale) {
-        return wrong(format!(
-            "the load scale must be from 1 to 8, found {}",
-            augment.load_scale
-        ));
+        return wrong(format!("the load scale must be from 1 to 8, found {}", augment.load_scale));
     }
     if !(0.0..1.0).contains(&augment.source_jitter) {
-        return wrong(format!(
-            "the jitter must be at least 0 and below 1, found {}",
-            augment.source_jitter
-        ));
+        return wrong(format!("the jitter must be at least 0 and below 1, found {}", augment.source_jitter));
     }
     let adam = &config.adam;
     let sound = adam.learning_rate > 0.0 && adam.learning_rate.is_finite() && adam.epsilon > 0.0;
     if !sound || !(0.0..1.0).contains(&adam.beta1) || !(0.0..1.0).contains(&adam.beta2) {
-        return wrong(format!(
-            "the optimiser needs a positive learning rate and betas below 1, found {adam:?}"
-        ));
+        return wrong(format!("the optimiser needs a positive learning rate and betas below 1, found {adam:?}"));
     }
     Ok(())
 }
@@ -730,17 +581,10 @@ fn restore(
     on_host: bool,
 ) -> Result<(TrainState, Option<Progress>), TrainError> {
     let path = checkpoint.path().to_owned();
-    let not_resumable = |reason: String| TrainError::NotResumable {
-        path: path.clone(),
-        reason,
-    };
+    let not_resumable = |reason: String| TrainError::NotResumable { path: path.clone(), reason };
     let description = checkpoint.description().clone();
-    let progress = description
-        .progress
-        .clone()
-        .ok_or_else(|| not_resumable("it holds networks only".into()))?;
-    let progress = serde_json::from_value::<Progress>(progress)
-        .map_err(|error| not_resumable(error.to_string()))?;
+    let progress = description.progress.clone().ok_or_else(|| not_resumable("it holds networks only".into()))?;
+    let progress = serde_json::from_value::<Progress>(progress).map_err(|error| not_resumable(error.to_string()))?;
     if progress.pairs_fingerprint != fingerprint(train) {
         return Err(TrainError::PairsChanged {
             expected: format!("{} pairs with other names", progress.num_train_pairs),
@@ -750,24 +594,13 @@ fn restore(
     if description.generator != resolved.generator
         || description.discriminator.as_ref() != Some(&resolved.discriminator)
     {
-        return Err(not_resumable(
-            "its networks are not those of the configuration".into(),
-        ));
+        return Err(not_resumable("its networks are not those of the configuration".into()));
     }
-    let misfit = |source| CheckpointError::State {
-        path: path.clone(),
-        source,
-    };
-    let generator = load_state(
-        resolved.generator.init(0, device)?,
-        checkpoint.read_group("generator")?,
-    )
-    .map_err(misfit)?;
-    let discriminator = load_state(
-        resolved.discriminator.init(0, device)?,
-        checkpoint.read_group("discriminator")?,
-    )
-    .map_err(misfit)?;
+    let misfit = |source| CheckpointError::State { path: path.clone(), source };
+    let generator =
+        load_state(resolved.generator.init(0, device)?, checkpoint.read_group("generator")?).map_err(misfit)?;
+    let discriminator =
+        load_state(resolved.discriminator.init(0, device)?, checkpoint.read_group("discriminator")?).map_err(misfit)?;
     let plain = device.clone().without_autodiff();
     let mut adam = |group: &str, updates| -> Result<Adam, TrainError> {
         Adam::restore(checkpoint.read_group(group)?, updates, on_host, &plain)
@@ -775,25 +608,13 @@ fn restore(
     };
     let adam_generator = adam("adam_generator", progress.updates_generator)?;
     let adam_discriminator = adam("adam_discriminator", progress.updates_discriminator)?;
-    let stored = checkpoint
-        .read_group("pool")?
-        .into_values()
-        .map(|data| Tensor::<4>::from_data(data, device));
+    let stored = checkpoint.read_group("pool")?.into_values().map(|data| Tensor::<4>::from_data(data, device));
     // Names sort as index.fake, index.source.
     let stored = stored.collect::<Vec<_>>();
-    let pairs = stored
-        .chunks_exact(2)
-        .map(|pair| [pair[1].clone(), pair[0].clone()])
-        .collect();
+    let pairs = stored.chunks_exact(2).map(|pair| [pair[1].clone(), pair[0].clone()]).collect();
     let pool = ImagePool::restored(config.pool_size, pairs);
-    let state = TrainState {
-        generator,
-        discriminator,
-        adam_generator,
-        adam_discriminator,
-        pool,
-        step: description.step,
-    };
+    let state =
+        TrainState { generator, discriminator, adam_generator, adam_discriminator, pool, step: description.step };
     Ok((state, Some(progress)))
 }
 
@@ -801,11 +622,7 @@ fn restore(
 fn network_entries(group: &str, network: &impl Module) -> Vec<Entry> {
     let mut entries = Vec::new();
     visit_state(network, &mut |TensorSpec { name, shape }, fetch| {
-        entries.push(Entry {
-            name: format!("{group}.{name}"),
-            shape,
-            fetch,
-        });
+        entries.push(Entry { name: format!("{group}.{name}"), shape, fetch });
     });
     entries
 }

@@ -25,9 +25,7 @@ fn still(folder: &Path, index: usize, part: &str) -> PathBuf {
 
 /// File of a sample's fake: `samples/step-000100/00.png`.
 fn fake(folder: &Path, index: usize, step: u64) -> PathBuf {
-    folder
-        .join(format!("step-{step:07}"))
-        .join(format!("{index:02}.png"))
+    folder.join(format!("step-{step:07}")).join(format!("{index:02}.png"))
 }
 
 /// Keeps source and target of a sample.
@@ -44,58 +42,34 @@ pub(super) fn keep_still(
 }
 
 /// Keeps the fake of a sample after a step.
-pub(super) fn keep_fake(
-    folder: &Path,
-    index: usize,
-    step: u64,
-    picture: &Picture,
-) -> Result<(), TrainError> {
+pub(super) fn keep_fake(folder: &Path, index: usize, step: u64, picture: &Picture) -> Result<(), TrainError> {
     let path = fake(folder, index, step);
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|source| TrainError::Folder {
-            path: parent.to_owned(),
-            source,
-        })?;
+        fs::create_dir_all(parent).map_err(|source| TrainError::Folder { path: parent.to_owned(), source })?;
     }
     Ok(write_picture(&path, picture, &[])?)
 }
 
 /// All samples of a run, as the report embeds them.
 pub(super) fn collect(folder: &Path, names: &[String]) -> Result<Vec<Sample>, TrainError> {
-    let refused = |source| TrainError::Folder {
-        path: folder.to_owned(),
-        source,
-    };
+    let refused = |source| TrainError::Folder { path: folder.to_owned(), source };
     let mut steps = Vec::new();
     for entry in fs::read_dir(folder).map_err(refused)? {
         let name = entry.map_err(refused)?.file_name();
-        steps.extend(
-            name.to_str()
-                .and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok()),
-        );
+        steps.extend(name.to_str().and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok()));
     }
     steps.sort_unstable();
     let shown = evenly(&steps, MOST_MOMENTS);
     let sample = |(index, name): (usize, &String)| -> Result<Sample, TrainError> {
-        let fakes = shown
-            .iter()
-            .map(|&step| (step, fake(folder, index, step)))
-            .filter(|(_, path)| path.is_file());
+        let fakes = shown.iter().map(|&step| (step, fake(folder, index, step))).filter(|(_, path)| path.is_file());
         Ok(Sample {
             name: name.clone(),
             source: embed_file(&still(folder, index, "source"))?,
             target: embed_file(&still(folder, index, "target"))?,
-            fakes: fakes
-                .map(|(step, path)| Ok((step, embed_file(&path)?)))
-                .collect::<Result<_, PixelError>>()?,
+            fakes: fakes.map(|(step, path)| Ok((step, embed_file(&path)?))).collect::<Result<_, PixelError>>()?,
         })
     };
-    names
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| still(folder, *index, "source").is_file())
-        .map(sample)
-        .collect()
+    names.iter().enumerate().filter(|(index, _)| still(folder, *index, "source").is_file()).map(sample).collect()
 }
 
 /// At most `most` of the values, the first and the last among them.
@@ -103,9 +77,7 @@ fn evenly(values: &[u64], most: usize) -> Vec<u64> {
     if values.len() <= most {
         return values.to_vec();
     }
-    (0..most)
-        .map(|i| values[i * (values.len() - 1) / (most - 1)])
-        .collect()
+    (0..most).map(|i| values[i * (values.len() - 1) / (most - 1)]).collect()
 }
 
 /// A picture file as the report embeds it.
@@ -133,17 +105,7 @@ mod tests {
             keep_fake(folder.path(), 0, step, &picture).expect("kept");
         }
         let samples = collect(folder.path(), &["x".to_owned()]).expect("collected");
-        assert_eq!(
-            samples[0]
-                .fakes
-                .iter()
-                .map(|(step, _)| *step)
-                .collect::<Vec<_>>(),
-            [50, 200]
-        );
-        assert_eq!(
-            (samples[0].source.width, samples[0].source.height),
-            (384, 15)
-        );
+        assert_eq!(samples[0].fakes.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [50, 200]);
+        assert_eq!((samples[0].source.width, samples[0].source.height), (384, 15));
     }
 }

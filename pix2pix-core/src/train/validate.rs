@@ -28,8 +28,7 @@ pub(super) fn for_each_pair(
     take: &mut dyn FnMut(Pair),
 ) -> Result<(), PairsError> {
     for part in paths.chunks(AT_A_TIME) {
-        let read =
-            |path: &PairPath| read_pair(path, pairs).and_then(|decoded| fit(&decoded, augment));
+        let read = |path: &PairPath| read_pair(path, pairs).and_then(|decoded| fit(&decoded, augment));
         for pair in part.par_iter().map(read).collect::<Vec<_>>() {
             take(pair?);
         }
@@ -70,11 +69,7 @@ pub(super) fn baselines(
         None => sum = Some((pair.target, 1.0)),
         Some((total, count)) => {
             *count += 1.0;
-            total
-                .values
-                .iter_mut()
-                .zip(&pair.target.values)
-                .for_each(|(total, value)| *total += value);
+            total.values.iter_mut().zip(&pair.target.values).for_each(|(total, value)| *total += value);
         }
     })?;
     let mean = sum.map(|(mut total, count)| {
@@ -90,8 +85,5 @@ pub(super) fn baselines(
             copied_scores.push(compare(&pair.source, &pair.target));
         }
     })?;
-    Ok(Baselines {
-        mean_picture: Scores::mean(&mean_scores),
-        source_copied: Scores::mean(&copied_scores),
-    })
+    Ok(Baselines { mean_picture: Scores::mean(&mean_scores), source_copied: Scores::mean(&copied_scores) })
 }

@@ -83,22 +83,10 @@ pub enum SynthError {
 ///
 /// # Errors
 /// A folder that holds something already, nothing to generate, or whatever the system refuses.
-pub fn write_pairs(
-    options: &SynthOptions,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<(), SynthError> {
-    let SynthOptions {
-        scene,
-        count,
-        size,
-        seed,
-        out,
-    } = options;
+pub fn write_pairs(options: &SynthOptions, progress: &(dyn Fn(usize) + Sync)) -> Result<(), SynthError> {
+    let SynthOptions { scene, count, size, seed, out } = options;
     if *count == 0 || size.0 < 16 || size.1 < 16 {
-        return Err(SynthError::Nothing {
-            count: *count,
-            size: *size,
-        });
+        return Err(SynthError::Nothing { count: *count, size: *size });
     }
     let refused = |path: &Path| {
         let path = path.to_owned();
@@ -108,29 +96,17 @@ pub fn write_pairs(
         return Err(SynthError::NotEmpty { path: out.clone() });
     }
     let for_validation = |index: usize| *count >= 10 && index % 10 == 9;
-    let splits: &[&str] = if *count >= 10 {
-        &["train", "val"]
-    } else {
-        &["train"]
-    };
+    let splits: &[&str] = if *count >= 10 { &["train", "val"] } else { &["train"] };
     let parts: &[&str] = match scene {
         Scene::Town => &[""],
         Scene::Street => &["_label", "_inst", "_img", "_color"],
     };
-    for folder in splits.iter().flat_map(|split| {
-        parts
-            .iter()
-            .map(move |part| out.join(format!("{split}{part}")))
-    }) {
+    for folder in splits.iter().flat_map(|split| parts.iter().map(move |part| out.join(format!("{split}{part}")))) {
         fs::create_dir_all(&folder).map_err(refused(&folder))?;
     }
     let done = AtomicUsize::new(0);
     (0..*count).into_par_iter().try_for_each(|index| {
-        let split = if for_validation(index) {
-            "val"
-        } else {
-            "train"
-        };
+        let split = if for_validation(index) { "val" } else { "train" };
         let name = format!("{:06}.png", index + 1);
         match scene {
             Scene::Town => {
@@ -158,12 +134,7 @@ pub fn write_pairs(
 pub fn town_window(seed: u64, index: usize, size: (usize, usize)) -> (Picture, Picture) {
     const COLUMNS: usize = 64;
     let (column, row) = ((index % COLUMNS) as i64, (index / COLUMNS) as i64);
-    Town::new(seed).render(
-        column * 2 * size.0 as i64,
-        row * 2 * size.1 as i64,
-        size,
-        1.0,
-    )
+    Town::new(seed).render(column * 2 * size.0 as i64, row * 2 * size.1 as i64, size, 1.0)
 }
 
 #[cfg(test)]
@@ -172,13 +143,7 @@ mod tests {
     use crate::pairs::{Layout, PairsConfig, Split, layout::find_pairs};
 
     fn options(scene: Scene, out: &Path) -> SynthOptions {
-        SynthOptions {
-            scene,
-            count: 12,
-            size: (48, 32),
-            seed: 5,
-            out: out.join("set"),
-        }
+        SynthOptions { scene, count: 12, size: (48, 32), seed: 5, out: out.join("set") }
     }
 
     #[test]
@@ -188,32 +153,15 @@ mod tests {
         write_pairs(&town, &|_| {}).expect("written");
         let set = find_pairs(&town.out, &PairsConfig::default(), 0).expect("pairs");
         assert_eq!(
-            (
-                set.layout,
-                set.split(Split::Train).len(),
-                set.split(Split::Val).len()
-            ),
+            (set.layout, set.split(Split::Train).len(), set.split(Split::Val).len()),
             (Layout::SideBySide, 11, 1)
         );
-        assert!(matches!(
-            write_pairs(&town, &|_| {}),
-            Err(SynthError::NotEmpty { .. })
-        ));
-        let street = SynthOptions {
-            out: folder.path().join("street"),
-            ..options(Scene::Street, folder.path())
-        };
+        assert!(matches!(write_pairs(&town, &|_| {}), Err(SynthError::NotEmpty { .. })));
+        let street = SynthOptions { out: folder.path().join("street"), ..options(Scene::Street, folder.path()) };
         write_pairs(&street, &|_| {}).expect("written");
-        let config = PairsConfig {
-            labels: Some(34),
-            instance_edges: true,
-            ..Default::default()
-        };
+        let config = PairsConfig { labels: Some(34), instance_edges: true, ..Default::default() };
         let set = find_pairs(&street.out, &config, 0).expect("pairs");
-        assert_eq!(
-            (set.layout, set.source_channels, set.split(Split::Val).len()),
-            (Layout::Pix2pixHd, 35, 1)
-        );
+        assert_eq!((set.layout, set.source_channels, set.split(Split::Val).len()), (Layout::Pix2pixHd, 35, 1));
     }
 
     #[test]
@@ -221,23 +169,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let write = |threads: usize| {
             let out = folder.path().join(threads.to_string());
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .expect("threads");
-            let options = SynthOptions {
-                out: out.clone(),
-                ..options(Scene::Town, folder.path())
-            };
-            pool.install(|| write_pairs(&options, &|_| {}))
-                .expect("written");
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let options = SynthOptions { out: out.clone(), ..options(Scene::Town, folder.path()) };
+            pool.install(|| write_pairs(&options, &|_| {})).expect("written");
             (1..=12)
                 .map(|i| {
-                    fs::read(
-                        out.join(if i == 10 { "val" } else { "train" })
-                            .join(format!("{i:06}.png")),
-                    )
-                    .expect("read")
+                    fs::read(out.join(if i == 10 { "val" } else { "train" }).join(format!("{i:06}.png"))).expect("read")
                 })
                 .collect::<Vec<_>>()
         };
@@ -248,19 +185,14 @@ mod tests {
     #[test]
     fn the_generated_pictures_are_those_that_figures_were_measured_on() {
         let sum = |picture: &Picture| match picture.samples() {
-            crate::pixel::Samples::U8(values) => {
-                values.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &v| {
-                    (hash ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3)
-                })
-            }
+            crate::pixel::Samples::U8(values) => values
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &v| (hash ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3)),
             crate::pixel::Samples::U16(_) => 0,
         };
         let (satellite, map) = town_window(0, 3, (32, 32));
         let street = render_street(0, 0, 64, 32);
-        assert_eq!(
-            [sum(&satellite), sum(&map), sum(&street.photo)],
-            FINGERPRINTS
-        );
+        assert_eq!([sum(&satellite), sum(&map), sum(&street.photo)], FINGERPRINTS);
     }
 
     const FINGERPRINTS: [u64; 3] = [0, 0, 0];

@@ -37,10 +37,8 @@ const PERSON: Label = Label(24, [220, 20, 60]);
 const CAR: Label = Label(26, [0, 0, 142]);
 const BUS: Label = Label(28, [0, 60, 100]);
 const BICYCLE: Label = Label(33, [119, 11, 32]);
-const LABELS: [Label; 14] = [
-    EGO, ROAD, SIDEWALK, BUILDING, POLE, LIGHT, SIGN, VEGETATION, TERRAIN, SKY, PERSON, CAR, BUS,
-    BICYCLE,
-];
+const LABELS: [Label; 14] =
+    [EGO, ROAD, SIDEWALK, BUILDING, POLE, LIGHT, SIGN, VEGETATION, TERRAIN, SKY, PERSON, CAR, BUS, BICYCLE];
 
 /// Height of the eye above the road, in metres.
 const EYE: f64 = 1.45;
@@ -55,11 +53,7 @@ const FINER: usize = 2;
 /// When a side is zero.
 pub fn render_street(seed: u64, number: u64, width: usize, height: usize) -> StreetScene {
     assert!(width > 0 && height > 0, "a picture has pixels");
-    let mut canvas = Canvas::new(
-        hash(seed, number as i64, 0, 500),
-        width * FINER,
-        height * FINER,
-    );
+    let mut canvas = Canvas::new(hash(seed, number as i64, 0, 500), width * FINER, height * FINER);
     canvas.background();
     let mut things = canvas.things();
     things.sort_by(|a, b| b.z.total_cmp(&a.z));
@@ -164,11 +158,7 @@ impl Canvas {
     }
 
     fn haze(&self, color: Color, z: f64) -> Color {
-        mix(
-            lit(color, self.sun),
-            self.sky(self.horizon),
-            (z / HAZE).clamp(0.0, 0.85),
-        )
+        mix(lit(color, self.sun), self.sky(self.horizon), (z / HAZE).clamp(0.0, 0.85))
     }
 
     fn sky(&self, row: f64) -> Color {
@@ -192,16 +182,11 @@ impl Canvas {
                 if row < self.horizon {
                     let scale = 2.6 / self.height as f64;
                     let cloud = rough(self.seed, column * scale, row * scale * 2.6, 601, 4);
-                    let color = mix(
-                        self.sky(row),
-                        [240.0, 242.0, 244.0],
-                        step(0.5, 0.75, cloud) * 0.8,
-                    );
+                    let color = mix(self.sky(row), [240.0, 242.0, 244.0], step(0.5, 0.75, cloud) * 0.8);
                     self.put(x, y, color, SKY, SKY.0);
                 } else {
                     let z = self.focal * EYE / (row - self.horizon).max(0.2);
-                    let (color, label) =
-                        self.ground((column - self.width as f64 / 2.0) * z / self.focal, z);
+                    let (color, label) = self.ground((column - self.width as f64 / 2.0) * z / self.focal, z);
                     let color = self.haze(color, z);
                     self.put(x, y, color, label, label.0);
                 }
@@ -219,16 +204,12 @@ impl Canvas {
             let dash = z.rem_euclid(9.0) < 4.0;
             let line = side < 0.08 && dash || (side - self.road + 0.35).abs() < 0.07;
             let crossing_at = 12.0 + 40.0 * self.random(7);
-            let crossing =
-                self.random(8) < 0.5 && (z - crossing_at).abs() < 1.6 && x.rem_euclid(1.0) < 0.5;
+            let crossing = self.random(8) < 0.5 && (z - crossing_at).abs() < 1.6 && x.rem_euclid(1.0) < 0.5;
             if line || crossing {
                 return (lit([214.0, 214.0, 208.0], 0.96 + 0.2 * grain), ROAD);
             }
             let tracks = 0.05 * (1.0 - ((side - self.road / 2.0).abs() - 0.75).abs().min(1.0));
-            return (
-                lit(asphalt, 1.0 - tracks + 0.16 * grain + 0.22 * worn),
-                ROAD,
-            );
+            return (lit(asphalt, 1.0 - tracks + 0.16 * grain + 0.22 * worn), ROAD);
         }
         if side < self.walk {
             let kerb = side < self.road + 0.18;
@@ -240,10 +221,7 @@ impl Canvas {
             } else {
                 1.0
             };
-            return (
-                lit([156.0, 152.0, 146.0], stone + 0.12 * grain + 0.12 * worn),
-                SIDEWALK,
-            );
+            return (lit([156.0, 152.0, 146.0], stone + 0.12 * grain + 0.12 * worn), SIDEWALK);
         }
         let green = mix([92.0, 112.0, 58.0], [128.0, 130.0, 76.0], self.random(9));
         (lit(green, 1.0 + 0.4 * grain + 0.3 * worn), TERRAIN)
@@ -263,12 +241,7 @@ impl Canvas {
                 let depth = 9.0 + 12.0 * random(0);
                 let gap = random(1) < if open { 0.6 } else { 0.16 };
                 if !gap {
-                    let set_back = self.walk
-                        + if open {
-                            4.0 + 5.0 * random(2)
-                        } else {
-                            0.6 * random(2)
-                        };
+                    let set_back = self.walk + if open { 4.0 + 5.0 * random(2) } else { 0.6 * random(2) };
                     let height = 6.0 + 13.0 * random(3);
                     let id = hash(seed, number, 0, salt + 2);
                     things.push(Thing {
@@ -283,21 +256,10 @@ impl Canvas {
                 } else {
                     for tree in 0..3 {
                         let place = |part| unit(seed, number * 4 + tree, part, salt + 3);
-                        let (x, z) = (
-                            side * (self.walk + 1.5 + 7.0 * place(0)),
-                            z + depth * place(1),
-                        );
+                        let (x, z) = (side * (self.walk + 1.5 + 7.0 * place(0)), z + depth * place(1));
                         let height = 5.0 + 5.0 * place(2);
                         let id = hash(seed, number * 4 + tree, 0, salt + 4);
-                        things.push(Thing {
-                            kind: Kind::Tree,
-                            x,
-                            z,
-                            width: height * 0.8,
-                            height,
-                            depth: 0.0,
-                            id,
-                        });
+                        things.push(Thing { kind: Kind::Tree, x, z, width: height * 0.8, height, depth: 0.0, id });
                     }
                 }
                 z += depth;
@@ -328,15 +290,7 @@ impl Canvas {
                     _ => None,
                 };
                 if let Some((kind, width, height)) = other {
-                    things.push(Thing {
-                        kind,
-                        x: edge,
-                        z: z + 3.0,
-                        width,
-                        height,
-                        depth: 0.0,
-                        id: id ^ 1,
-                    });
+                    things.push(Thing { kind, x: edge, z: z + 3.0, width, height, depth: 0.0, id: id ^ 1 });
                 }
                 if random(4) < 0.34 {
                     let x = side * (self.road + 0.9 + (self.walk - self.road - 1.2) * random(5));
@@ -377,11 +331,7 @@ impl Canvas {
                 }
                 if place > 0 && random(11) < 0.18 {
                     let bus = random(12) < 0.2;
-                    let (kind, width, height) = if bus {
-                        (Kind::Bus, 2.5, 3.1)
-                    } else {
-                        (Kind::Car, 1.8, 1.45)
-                    };
+                    let (kind, width, height) = if bus { (Kind::Bus, 2.5, 3.1) } else { (Kind::Car, 1.8, 1.45) };
                     things.push(Thing {
                         kind,
                         x: side * self.road * 0.36,
@@ -399,15 +349,8 @@ impl Canvas {
 
     fn draw(&mut self, thing: &Thing, number: u32) {
         let label = thing.kind.label();
-        let counted = matches!(
-            thing.kind,
-            Kind::Car | Kind::Bus | Kind::Person | Kind::Bicycle
-        );
-        let instance = if counted {
-            label.0 * 1000 + number.min(999)
-        } else {
-            label.0
-        };
+        let counted = matches!(thing.kind, Kind::Car | Kind::Bus | Kind::Person | Kind::Bicycle);
+        let instance = if counted { label.0 * 1000 + number.min(999) } else { label.0 };
         match thing.kind {
             Kind::House => self.house(thing),
             Kind::Car | Kind::Bus => {
@@ -437,16 +380,8 @@ impl Canvas {
     }
 
     /// Draws an upright rectangle; `look` gets (u, v) from the lower left, -1 to 1 across and 0 to 1 up.
-    fn flat(
-        &mut self,
-        thing: &Thing,
-        z: f64,
-        look: &dyn Fn(&Self, f64, f64) -> Option<(Color, Label, u32)>,
-    ) {
-        let (left, right) = (
-            self.column(thing.x - thing.width / 2.0, z),
-            self.column(thing.x + thing.width / 2.0, z),
-        );
+    fn flat(&mut self, thing: &Thing, z: f64, look: &dyn Fn(&Self, f64, f64) -> Option<(Color, Label, u32)>) {
+        let (left, right) = (self.column(thing.x - thing.width / 2.0, z), self.column(thing.x + thing.width / 2.0, z));
         let (top, bottom) = (self.row(thing.height, z), self.row(0.0, z));
         let clip = |from: f64, to: f64, count: usize| {
             (from.max(0.0) as usize).min(count)..(to.max(0.0).ceil() as usize).min(count)
@@ -468,21 +403,13 @@ impl Canvas {
 
     /// Darkens the ground under a thing.
     fn shadow(&mut self, thing: &Thing) {
-        let reach = if matches!(thing.kind, Kind::Car | Kind::Bus) {
-            0.62
-        } else {
-            0.5
-        };
+        let reach = if matches!(thing.kind, Kind::Car | Kind::Bus) { 0.62 } else { 0.5 };
         let z = thing.z;
-        let (left, right) = (
-            self.column(thing.x - thing.width * reach, z),
-            self.column(thing.x + thing.width * reach, z),
-        );
+        let (left, right) =
+            (self.column(thing.x - thing.width * reach, z), self.column(thing.x + thing.width * reach, z));
         let middle = self.row(0.0, z);
         let thick = (self.focal * 0.16 / z).max(1.0);
-        for y in (middle - thick).max(0.0) as usize
-            ..((middle + thick).max(0.0) as usize).min(self.height)
-        {
+        for y in (middle - thick).max(0.0) as usize..((middle + thick).max(0.0) as usize).min(self.height) {
             for x in left.max(0.0) as usize..(right.max(0.0) as usize).min(self.width) {
                 let at = y * self.width + x;
                 if matches!(self.ids[at], 7 | 8 | 22) {
@@ -494,13 +421,7 @@ impl Canvas {
     }
 
     /// What of a standing thing is at (u, v), and of which label when it is not the thing's own.
-    fn standing(
-        &self,
-        thing: &Thing,
-        random: &dyn Fn(u64) -> f64,
-        u: f64,
-        v: f64,
-    ) -> Option<(Color, Option<Label>)> {
+    fn standing(&self, thing: &Thing, random: &dyn Fn(u64) -> f64, u: f64, v: f64) -> Option<(Color, Option<Label>)> {
         let own = |color: Color| Some((color, None));
         match thing.kind {
             Kind::Tree => {
@@ -508,17 +429,12 @@ impl Canvas {
                 let (cu, cv) = (u, (v - 0.62) / 0.40);
                 let ragged = rough(thing.id, u * 5.0, v * 5.0, 621, 3) - 0.5;
                 if cu * cu + cv * cv < 0.86 + 0.75 * ragged {
-                    let kinds: [Color; 3] =
-                        [[74.0, 98.0, 48.0], [94.0, 112.0, 56.0], [62.0, 84.0, 52.0]];
+                    let kinds: [Color; 3] = [[74.0, 98.0, 48.0], [94.0, 112.0, 56.0], [62.0, 84.0, 52.0]];
                     let leaves = rough(thing.id, u * 17.0, v * 17.0, 623, 2) - 0.5;
                     let light = 0.84 + 0.32 * (v - 0.6) - 0.16 * u + 0.9 * leaves + 0.5 * ragged;
                     return own(lit(kinds[(thing.id % 3) as usize], light));
                 }
-                if trunk {
-                    own(lit([82.0, 68.0, 54.0], 0.9 - 2.0 * u))
-                } else {
-                    None
-                }
+                if trunk { own(lit([82.0, 68.0, 54.0], 0.9 - 2.0 * u)) } else { None }
             }
             Kind::Person => {
                 let clothes: [Color; 6] = [
@@ -536,11 +452,7 @@ impl Canvas {
                 let stride = 0.18 + 0.3 * random(3) * (0.5 - v).max(0.0);
                 let legs = v < 0.5 && (u.abs() - stride).abs() < 0.2;
                 if head {
-                    return own(if v > 0.945 {
-                        [58.0, 46.0, 38.0]
-                    } else {
-                        [198.0, 158.0, 132.0]
-                    });
+                    return own(if v > 0.945 { [58.0, 46.0, 38.0] } else { [198.0, 158.0, 132.0] });
                 }
                 if torso {
                     own(lit(upper, 1.0 - 0.25 * u))
@@ -552,15 +464,12 @@ impl Canvas {
             }
             Kind::Bicycle => {
                 let wheel = |middle: f64| {
-                    let distance =
-                        ((u - middle) * (u - middle) + (v - 0.32) * (v - 0.32) * 2.0).sqrt();
+                    let distance = ((u - middle) * (u - middle) + (v - 0.32) * (v - 0.32) * 2.0).sqrt();
                     (0.33..0.46).contains(&distance)
                 };
-                let frame =
-                    (v - 0.35 - 0.5 * (0.5 - u.abs()).max(0.0)).abs() < 0.06 && u.abs() < 0.55;
+                let frame = (v - 0.35 - 0.5 * (0.5 - u.abs()).max(0.0)).abs() < 0.06 && u.abs() < 0.55;
                 let posts = (u.abs() - 0.42).abs() < 0.05 && (0.3..0.95).contains(&v);
-                (wheel(-0.52) || wheel(0.52) || frame || posts)
-                    .then_some(([44.0, 44.0, 50.0], None))
+                (wheel(-0.52) || wheel(0.52) || frame || posts).then_some(([44.0, 44.0, 50.0], None))
             }
             Kind::Lamp => own(lit([104.0, 106.0, 108.0], 1.0 - 0.3 * u)),
             Kind::Sign => {
@@ -568,31 +477,17 @@ impl Canvas {
                 let board = v > 0.76 && (u * u + (v - 0.88) * (v - 0.88) * 60.0 < 0.95);
                 if board {
                     let rim = u * u + (v - 0.88) * (v - 0.88) * 60.0 > 0.6;
-                    let face: [Color; 3] = [
-                        [226.0, 226.0, 222.0],
-                        [40.0, 76.0, 148.0],
-                        [226.0, 196.0, 60.0],
-                    ];
-                    let color = if rim {
-                        [176.0, 36.0, 36.0]
-                    } else {
-                        face[(random(1) * 3.0) as usize]
-                    };
+                    let face: [Color; 3] = [[226.0, 226.0, 222.0], [40.0, 76.0, 148.0], [226.0, 196.0, 60.0]];
+                    let color = if rim { [176.0, 36.0, 36.0] } else { face[(random(1) * 3.0) as usize] };
                     return own(color);
                 }
                 pole.then_some(([120.0, 122.0, 124.0], Some(POLE)))
             }
             Kind::Signal => {
                 if v > 0.70 {
-                    let lamp = [0.77, 0.85, 0.93]
-                        .iter()
-                        .position(|at| (v - at).abs() < 0.03 && u.abs() < 0.5);
+                    let lamp = [0.77, 0.85, 0.93].iter().position(|at| (v - at).abs() < 0.03 && u.abs() < 0.5);
                     let lit_one = (random(1) * 3.0) as usize;
-                    let glow: [Color; 3] = [
-                        [60.0, 220.0, 120.0],
-                        [240.0, 190.0, 60.0],
-                        [240.0, 60.0, 50.0],
-                    ];
+                    let glow: [Color; 3] = [[60.0, 220.0, 120.0], [240.0, 190.0, 60.0], [240.0, 60.0, 50.0]];
                     let color = match lamp {
                         Some(at) if at == lit_one => glow[at],
                         Some(_) => [60.0, 58.0, 56.0],
@@ -612,17 +507,10 @@ impl Canvas {
         let far = thing.z;
         // The wall across the street's direction, then the front that the street sees.
         let outward = thing.x.signum();
-        let across = Thing {
-            x: thing.x + outward * thing.width / 2.0,
-            ..*thing
-        };
+        let across = Thing { x: thing.x + outward * thing.width / 2.0, ..*thing };
         self.flat(&across, near.max(1.2), &|canvas, u, v| {
             let (x, y) = ((u + 1.0) * thing.width / 2.0, v * thing.height);
-            Some((
-                lit(canvas.facade(thing, x, y, 3.4), 0.74),
-                BUILDING,
-                BUILDING.0,
-            ))
+            Some((lit(canvas.facade(thing, x, y, 3.4), 0.74), BUILDING, BUILDING.0))
         });
         let (start, end) = (self.column(thing.x, near), self.column(thing.x, far));
         let (left, right) = (start.min(end), start.max(end));
@@ -633,9 +521,7 @@ impl Canvas {
                 continue;
             }
             let (top, bottom) = (self.row(thing.height, z), self.row(0.0, z));
-            for y in (top.max(0.0) as usize).min(self.height)
-                ..(bottom.max(0.0).ceil() as usize).min(self.height)
-            {
+            for y in (top.max(0.0) as usize).min(self.height)..(bottom.max(0.0).ceil() as usize).min(self.height) {
                 let up = (bottom - y as f64 - 0.5) / (bottom - top) * thing.height;
                 if up < 0.0 || up > thing.height {
                     continue;
@@ -676,22 +562,13 @@ impl Canvas {
             (0.30..0.82).contains(&v) && (0.28..0.72).contains(&u)
         };
         if window {
-            let frame = !shop
-                && ((u - 0.5).abs() < 0.025 || v < 0.33 || v > 0.79 || !(0.31..0.69).contains(&u));
+            let frame = !shop && ((u - 0.5).abs() < 0.025 || v < 0.33 || v > 0.79 || !(0.31..0.69).contains(&u));
             if frame {
                 return [206.0, 204.0, 198.0];
             }
             let curtain = unit(thing.id, bay_at as i64, floor as i64, 633);
-            let glass = mix(
-                [50.0, 60.0, 72.0],
-                [124.0, 142.0, 158.0],
-                smooth(thing.id, along / 4.0, up / 3.0, 634),
-            );
-            return if curtain < 0.25 {
-                mix(glass, [196.0, 188.0, 172.0], 0.6)
-            } else {
-                glass
-            };
+            let glass = mix([50.0, 60.0, 72.0], [124.0, 142.0, 158.0], smooth(thing.id, along / 4.0, up / 3.0, 634));
+            return if curtain < 0.25 { mix(glass, [196.0, 188.0, 172.0], 0.6) } else { glass };
         }
         let band = v < 0.05 && floor > 0.0;
         lit(base, if band { 0.86 } else { 1.0 } + 0.20 * grain)
@@ -715,9 +592,7 @@ impl Canvas {
         let inner = thing.x - thing.x.signum() * thing.width / 2.0;
         let (near, far) = (thing.z, thing.z + if bus { 10.0 } else { thing.depth });
         let (start, end) = (self.column(inner, near), self.column(inner, far));
-        for column in start.min(end).max(0.0) as usize
-            ..(start.max(end).max(0.0).ceil() as usize).min(self.width)
-        {
+        for column in start.min(end).max(0.0) as usize..(start.max(end).max(0.0).ceil() as usize).min(self.width) {
             let offset = column as f64 + 0.5 - self.width as f64 / 2.0;
             let z = self.focal * inner / offset;
             if !z.is_finite() || z < near || z > far {
@@ -725,20 +600,11 @@ impl Canvas {
             }
             let along = (z - near) / (far - near);
             let (top, bottom) = (self.row(thing.height, z), self.row(0.0, z));
-            for y in (top.max(0.0) as usize).min(self.height)
-                ..(bottom.max(0.0).ceil() as usize).min(self.height)
-            {
+            for y in (top.max(0.0) as usize).min(self.height)..(bottom.max(0.0).ceil() as usize).min(self.height) {
                 let v = (bottom - y as f64 - 0.5) / (bottom - top);
-                let roofline = if bus {
-                    1.0
-                } else {
-                    0.62 + 0.38 * step(0.0, 0.16, along.min(0.86 - along))
-                };
+                let roofline = if bus { 1.0 } else { 0.62 + 0.38 * step(0.0, 0.16, along.min(0.86 - along)) };
                 let wheel = |at: f64| {
-                    let (dx, dy) = (
-                        (along - at) * (far - near) / 0.36,
-                        (v * thing.height - 0.3) / 0.32,
-                    );
+                    let (dx, dy) = ((along - at) * (far - near) / 0.36, (v * thing.height - 0.3) / 0.32);
                     dx * dx + dy * dy < 1.0
                 };
                 let wheels = wheel(0.2) || wheel(0.8);
@@ -778,11 +644,7 @@ impl Canvas {
             let plate = (0.24..0.32).contains(&v) && u.abs() < 0.26;
             let color = match () {
                 () if tyre => [26.0, 26.0, 28.0],
-                () if glass => mix(
-                    [40.0, 48.0, 58.0],
-                    [120.0, 136.0, 150.0],
-                    (v - 0.6).max(0.0),
-                ),
+                () if glass => mix([40.0, 48.0, 58.0], [120.0, 136.0, 150.0], (v - 0.6).max(0.0)),
                 () if lamp && coming => [236.0, 234.0, 220.0],
                 () if lamp => [186.0, 30.0, 28.0],
                 () if plate => [216.0, 214.0, 204.0],
@@ -800,8 +662,7 @@ impl Canvas {
                 let u = (x as f64 + 0.5) / width * 2.0 - 1.0;
                 let edge = height * (0.93 + 0.07 * u * u);
                 if y as f64 > edge {
-                    let shine =
-                        0.5 + 0.7 * smooth(self.seed, u * 3.0, y as f64 / height * 9.0, 641);
+                    let shine = 0.5 + 0.7 * smooth(self.seed, u * 3.0, y as f64 / height * 9.0, 641);
                     self.put(x, y, lit([48.0, 50.0, 54.0], shine), EGO, EGO.0);
                 }
             }
@@ -810,48 +671,27 @@ impl Canvas {
 
     fn finish(self, width: usize, height: usize) -> StreetScene {
         let mut photo = Vec::with_capacity(width * height * 3);
-        let (mut ids, mut instances) = (
-            Vec::with_capacity(width * height),
-            Vec::with_capacity(width * height),
-        );
+        let (mut ids, mut instances) = (Vec::with_capacity(width * height), Vec::with_capacity(width * height));
         for y in 0..height {
             for x in 0..width {
                 let at = |dx: usize, dy: usize| (y * FINER + dy) * self.width + x * FINER + dx;
                 let bits = hash(self.seed, x as i64, y as i64, 651);
                 for c in 0..3 {
-                    let sum = (0..FINER * FINER)
-                        .map(|i| self.colors[at(i % FINER, i / FINER)][c])
-                        .sum::<f64>();
+                    let sum = (0..FINER * FINER).map(|i| self.colors[at(i % FINER, i / FINER)][c]).sum::<f64>();
                     let grain = (((bits & 255) as f64 / 255.0) - 0.5) * 8.0
                         + (((bits >> (8 + 8 * c)) & 255) as f64 / 255.0 - 0.5) * 5.0;
-                    photo.push(
-                        (sum / (FINER * FINER) as f64 + grain)
-                            .round()
-                            .clamp(0.0, 255.0) as u8,
-                    );
+                    photo.push((sum / (FINER * FINER) as f64 + grain).round().clamp(0.0, 255.0) as u8);
                 }
                 ids.push(self.ids[at(0, 0)]);
                 instances.push(self.instances[at(0, 0)]);
             }
         }
-        let color_of = |id: &u32| {
-            LABELS
-                .iter()
-                .find(|label| label.0 == *id)
-                .map_or([0; 3], |label| label.1)
-        };
+        let color_of = |id: &u32| LABELS.iter().find(|label| label.0 == *id).map_or([0; 3], |label| label.1);
         let color = ids.iter().flat_map(color_of).collect();
-        let picture = |values| {
-            Picture::new(width, height, 3, Samples::U8(values))
-                .expect("three values for each pixel")
-        };
+        let picture =
+            |values| Picture::new(width, height, 3, Samples::U8(values)).expect("three values for each pixel");
         let map = |ids| LabelMap::new(width, height, ids).expect("one id for each pixel");
-        StreetScene {
-            photo: picture(photo),
-            labels: map(ids),
-            instances: map(instances),
-            color: picture(color),
-        }
+        StreetScene { photo: picture(photo), labels: map(ids), instances: map(instances), color: picture(color) }
     }
 }
 
@@ -867,10 +707,7 @@ mod tests {
         for number in 0..6 {
             let scene = render_street(1, number, 128, 64);
             for (&label, &instance) in scene.labels.ids().iter().zip(scene.instances.ids()) {
-                assert!(
-                    instance == label || instance / 1000 == label,
-                    "{instance} is no {label}"
-                );
+                assert!(instance == label || instance / 1000 == label, "{instance} is no {label}");
                 all.insert(label);
             }
             assert!(scene.labels.first_out_of_range(34).is_none());
@@ -883,10 +720,7 @@ mod tests {
         let scene = render_street(2, 0, 96, 64);
         for at in 0..96 * 64 {
             let (x, y) = (at % 96, at / 96);
-            let label = LABELS
-                .iter()
-                .find(|label| label.0 == scene.labels.id(x, y))
-                .expect("a known label");
+            let label = LABELS.iter().find(|label| label.0 == scene.labels.id(x, y)).expect("a known label");
             assert_eq!(scene.color.pixel(x, y), label.1);
         }
     }
@@ -894,13 +728,7 @@ mod tests {
     #[test]
     fn the_same_numbers_give_the_same_scene_and_others_another() {
         assert_eq!(render_street(1, 2, 64, 64), render_street(1, 2, 64, 64));
-        assert_ne!(
-            render_street(1, 2, 64, 64).photo,
-            render_street(1, 3, 64, 64).photo
-        );
-        assert_ne!(
-            render_street(1, 2, 64, 64).photo,
-            render_street(2, 2, 64, 64).photo
-        );
+        assert_ne!(render_street(1, 2, 64, 64).photo, render_street(1, 3, 64, 64).photo);
+        assert_ne!(render_street(1, 2, 64, 64).photo, render_street(2, 2, 64, 64).photo);
     }
 }

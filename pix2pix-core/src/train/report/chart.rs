@@ -25,22 +25,12 @@ pub(super) struct Line {
 impl Line {
     /// A curve as it is.
     pub fn plain(name: &'static str, color: &'static str, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            name,
-            color,
-            points,
-            smoothed: false,
-        }
+        Self { name, color, points, smoothed: false }
     }
 
     /// A noisy curve: its running mean over its own faint band.
     pub fn smoothed(name: &'static str, color: &'static str, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            name,
-            color,
-            points,
-            smoothed: true,
-        }
+        Self { name, color, points, smoothed: true }
     }
 }
 
@@ -53,22 +43,15 @@ pub(super) struct Chart {
 
 impl Chart {
     pub fn draw(&self, page: &mut String) {
-        let drawn = self
-            .lines
-            .iter()
-            .map(|line| Drawn::new(line))
-            .collect::<Vec<_>>();
+        let drawn = self.lines.iter().map(|line| Drawn::new(line)).collect::<Vec<_>>();
         let middle = drawn.iter().flat_map(|line| line.middle.iter().copied());
         let Some((first, last, low, high)) = self.extent(middle) else {
             return;
         };
         let (ticks, decimals) = ticks(low, high);
         let (low, high) = (low.min(ticks[0]), high.max(ticks[ticks.len() - 1]));
-        let x =
-            |step: f64| LEFT + (step - first) / (last - first).max(1.0) * (WIDTH - LEFT - RIGHT);
-        let y = |value: f64| {
-            TOP + (high - value.clamp(low, high)) / (high - low) * (HEIGHT - TOP - BOTTOM)
-        };
+        let x = |step: f64| LEFT + (step - first) / (last - first).max(1.0) * (WIDTH - LEFT - RIGHT);
+        let y = |value: f64| TOP + (high - value.clamp(low, high)) / (high - low) * (HEIGHT - TOP - BOTTOM);
         put!(
             page,
             "<figure class=\"chart\"><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
@@ -89,11 +72,7 @@ impl Chart {
         }
         for step in step_ticks(first, last) {
             let step = step as f64;
-            let anchor = if x(step) > WIDTH - 40.0 {
-                "end"
-            } else {
-                "middle"
-            };
+            let anchor = if x(step) > WIDTH - 40.0 { "end" } else { "middle" };
             put!(
                 page,
                 "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{step}</text>",
@@ -101,46 +80,20 @@ impl Chart {
                 HEIGHT - 8.0
             );
         }
-        for (_, value) in self
-            .marks
-            .iter()
-            .filter(|(_, value)| (low..=high).contains(value))
-        {
+        for (_, value) in self.marks.iter().filter(|(_, value)| (low..=high).contains(value)) {
             let at = y(*value);
-            put!(
-                page,
-                "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
-                WIDTH - RIGHT
-            );
+            put!(page, "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>", WIDTH - RIGHT);
         }
         for (line, drawn) in self.lines.iter().zip(&drawn) {
-            put!(
-                page,
-                "<g class=\"line {}\" data-name=\"{}\">",
-                line.color,
-                line.name
-            );
+            put!(page, "<g class=\"line {}\" data-name=\"{}\">", line.color, line.name);
             if !drawn.band.is_empty() {
                 let upper = drawn.band.iter().map(|(step, _, high)| (*step, *high));
                 let lower = drawn.band.iter().rev().map(|(step, low, _)| (*step, *low));
-                put!(
-                    page,
-                    "<path class=\"band\" d=\"{}Z\"/>",
-                    path(upper.chain(lower), &x, &y)
-                );
+                put!(page, "<path class=\"band\" d=\"{}Z\"/>", path(upper.chain(lower), &x, &y));
             }
-            put!(
-                page,
-                "<path class=\"curve\" d=\"{}\"/>",
-                path(drawn.middle.iter().copied(), &x, &y)
-            );
+            put!(page, "<path class=\"curve\" d=\"{}\"/>", path(drawn.middle.iter().copied(), &x, &y));
             if let [(step, value)] = drawn.middle.as_slice() {
-                put!(
-                    page,
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>",
-                    x(*step),
-                    y(*value)
-                );
+                put!(page, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*step), y(*value));
             }
             page.push_str("</g>");
         }
@@ -158,15 +111,8 @@ impl Chart {
             }
         }
         for (name, value) in &self.marks {
-            let outside = if (low..=high).contains(value) {
-                ""
-            } else {
-                ", off the scale"
-            };
-            put!(
-                page,
-                "<span class=\"marked\"><i></i>{name} <b>{value:.4}</b>{outside}</span>"
-            );
+            let outside = if (low..=high).contains(value) { "" } else { ", off the scale" };
+            put!(page, "<span class=\"marked\"><i></i>{name} <b>{value:.4}</b>{outside}</span>");
         }
         page.push_str("</div></figure>");
     }
@@ -202,24 +148,12 @@ struct Drawn {
 
 impl Drawn {
     fn new(line: &Line) -> Self {
-        let finite = line
-            .points
-            .iter()
-            .copied()
-            .filter(|(_, value)| value.is_finite())
-            .collect::<Vec<_>>();
+        let finite = line.points.iter().copied().filter(|(_, value)| value.is_finite()).collect::<Vec<_>>();
         let size = finite.len().div_ceil(MOST_POINTS).max(1);
         if !line.smoothed {
             let mut middle = finite.iter().copied().step_by(size).collect::<Vec<_>>();
-            middle.extend(
-                finite
-                    .last()
-                    .filter(|_| (finite.len().max(1) - 1) % size != 0),
-            );
-            return Self {
-                middle,
-                band: Vec::new(),
-            };
+            middle.extend(finite.last().filter(|_| (finite.len().max(1) - 1) % size != 0));
+            return Self { middle, band: Vec::new() };
         }
         let window = (finite.len() as f64 * SMOOTHING).max(1.0);
         let keep = 1.0 - 1.0 / window;
@@ -238,30 +172,14 @@ impl Drawn {
             let at = |part: f64| values[((values.len() - 1) as f64 * part) as usize];
             (part[part.len() / 2].0, at(0.1), at(0.9))
         });
-        Self {
-            middle: smoothed
-                .chunks(size)
-                .filter_map(|part| part.last().copied())
-                .collect(),
-            band: band.collect(),
-        }
+        Self { middle: smoothed.chunks(size).filter_map(|part| part.last().copied()).collect(), band: band.collect() }
     }
 }
 
-fn path(
-    points: impl Iterator<Item = (f64, f64)>,
-    x: &dyn Fn(f64) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) -> String {
+fn path(points: impl Iterator<Item = (f64, f64)>, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> String {
     let mut text = String::new();
     for (index, (step, value)) in points.enumerate() {
-        put!(
-            text,
-            "{}{:.1} {:.1}",
-            if index == 0 { "M" } else { "L" },
-            x(step),
-            y(value)
-        );
+        put!(text, "{}{:.1} {:.1}", if index == 0 { "M" } else { "L" }, x(step), y(value));
     }
     text
 }
@@ -270,18 +188,11 @@ fn path(
 fn ticks(low: f64, high: f64) -> (Vec<f64>, usize) {
     let rough = (high - low) / 4.0;
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
-        .map(|factor| factor * power)
-        .into_iter()
-        .find(|step| *step >= rough);
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
     let step = step.unwrap_or(rough);
     let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
-    let decimals =
-        (0..12).find(|&d| (step * 10_f64.powi(d) - (step * 10_f64.powi(d)).round()).abs() < 1e-6);
-    (
-        (first..=last).map(|at| at as f64 * step).collect(),
-        decimals.unwrap_or(6) as usize,
-    )
+    let decimals = (0..12).find(|&d| (step * 10_f64.powi(d) - (step * 10_f64.powi(d)).round()).abs() < 1e-6);
+    ((first..=last).map(|at| at as f64 * step).collect(), decimals.unwrap_or(6) as usize)
 }
 
 /// Round steps between the first and the last.
@@ -309,24 +220,16 @@ mod tests {
     fn ticks_are_round_and_cover_the_range() {
         assert_eq!(ticks(0.0, 1.0), (vec![0.0, 0.25, 0.5, 0.75, 1.0], 2));
         let (values, decimals) = ticks(0.061, 0.094);
-        assert!(
-            values[0] <= 0.061 && values[values.len() - 1] >= 0.094 && decimals == 2,
-            "{values:?} {decimals}"
-        );
+        assert!(values[0] <= 0.061 && values[values.len() - 1] >= 0.094 && decimals == 2, "{values:?} {decimals}");
         assert_eq!(step_ticks(1.0, 2.0), [1, 2]);
         assert_eq!(step_ticks(1.0, 1.0), [1]);
     }
 
     #[test]
     fn smoothing_stays_between_the_values_and_begins_at_the_first() {
-        let points = (0..1000)
-            .map(|i| (f64::from(i), f64::from(i % 2)))
-            .collect();
+        let points = (0..1000).map(|i| (f64::from(i), f64::from(i % 2))).collect();
         let drawn = Drawn::new(&Line::smoothed("x", "a", points));
-        assert!(
-            drawn.middle.len() <= MOST_POINTS
-                && drawn.middle.iter().all(|(_, v)| (0.0..=1.0).contains(v))
-        );
+        assert!(drawn.middle.len() <= MOST_POINTS && drawn.middle.iter().all(|(_, v)| (0.0..=1.0).contains(v)));
         assert!((drawn.middle[200].1 - 0.5).abs() < 0.1);
     }
 }

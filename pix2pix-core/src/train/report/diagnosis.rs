@@ -1,8 +1,6 @@
 //! What a run's log says of its health, in sentences with advice.
 
-use crate::train::log::{
-    FinishReason, FinishRecord, Record, StartRecord, StepRecord, ValidationRecord,
-};
+use crate::train::log::{FinishReason, FinishRecord, Record, StartRecord, StepRecord, ValidationRecord};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,44 +69,25 @@ pub fn diagnose(records: &[Record], scale: DiscriminatorScale) -> Vec<Finding> {
     findings.extend(overfitting(&validations));
     findings.extend(starved(&steps));
     findings.extend(pairs(start));
-    let healthy = findings
-        .iter()
-        .all(|finding| finding.severity == Severity::Info);
+    let healthy = findings.iter().all(|finding| finding.severity == Severity::Info);
     findings.extend(improving(&validations, finish));
     if healthy && !steps.is_empty() {
         let detail = "Both networks are in balance, the validation scores beat the baselines where there are any, and training \
                       did not wait for data.";
-        findings.insert(
-            0,
-            finding(Severity::Info, "This run looks healthy", detail.into(), ""),
-        );
+        findings.insert(0, finding(Severity::Info, "This run looks healthy", detail.into(), ""));
     }
     if findings.is_empty() {
-        findings.push(finding(
-            Severity::Info,
-            "Nothing to tell yet",
-            "No step is done.".into(),
-            "",
-        ));
+        findings.push(finding(Severity::Info, "Nothing to tell yet", "No step is done.".into(), ""));
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
 
 fn finding(severity: Severity, title: &str, detail: String, advice: &str) -> Finding {
-    Finding {
-        severity,
-        title: title.into(),
-        detail,
-        advice: advice.into(),
-    }
+    Finding { severity, title: title.into(), detail, advice: advice.into() }
 }
 
-fn ended(
-    start: Option<&StartRecord>,
-    finish: Option<&FinishRecord>,
-    steps: &[&StepRecord],
-) -> Option<Finding> {
+fn ended(start: Option<&StartRecord>, finish: Option<&FinishRecord>, steps: &[&StepRecord]) -> Option<Finding> {
     let (done, total) = (steps.last()?.step, start?.total_steps);
     match finish.map(|finish| finish.reason) {
         Some(FinishReason::NotFinite) => Some(finding(
@@ -133,13 +112,8 @@ fn discriminator(steps: &[&StepRecord], scale: DiscriminatorScale) -> Option<Fin
     }
     let judged = &steps[steps.len() - (steps.len() as f64 * JUDGED) as usize..];
     let mean = |value: fn(&StepRecord) -> f32| {
-        let finite = judged
-            .iter()
-            .map(|record| f64::from(value(record)))
-            .filter(|value| value.is_finite());
-        let (sum, count) = finite.fold((0.0, 0.0_f64), |(sum, count), value| {
-            (sum + value, count + 1.0)
-        });
+        let finite = judged.iter().map(|record| f64::from(value(record))).filter(|value| value.is_finite());
+        let (sum, count) = finite.fold((0.0, 0.0_f64), |(sum, count), value| (sum + value, count + 1.0));
         sum / count.max(1.0)
     };
     let balanced = f64::from(scale.balanced);
@@ -160,11 +134,7 @@ fn discriminator(steps: &[&StepRecord], scale: DiscriminatorScale) -> Option<Fin
         ));
     }
     // Losses of single steps move even when nothing is learnt; undecided on both sides on average and in spread is the sign.
-    let spread = judged
-        .iter()
-        .map(|r| (f64::from(r.d_real) / balanced - 1.0).abs())
-        .sum::<f64>()
-        / judged.len() as f64;
+    let spread = judged.iter().map(|r| (f64::from(r.d_real) / balanced - 1.0).abs()).sum::<f64>() / judged.len() as f64;
     if (real - 1.0).abs() < TOO_WEAK && (fake - 1.0).abs() < TOO_WEAK && spread < 2.0 * TOO_WEAK {
         return Some(finding(
             Severity::Warning,
@@ -180,31 +150,21 @@ fn discriminator(steps: &[&StepRecord], scale: DiscriminatorScale) -> Option<Fin
 fn baseline(start: Option<&StartRecord>, validations: &[&ValidationRecord]) -> Option<Finding> {
     let last = validations.last()?.scores.l1;
     let candidates = [
-        (
-            "always giving the mean picture of the targets",
-            start?.baseline_mean_picture,
-        ),
+        ("always giving the mean picture of the targets", start?.baseline_mean_picture),
         ("giving the source itself", start?.baseline_source_copied),
     ];
-    let beating = candidates
-        .into_iter()
-        .filter_map(|(name, scores)| Some((name, scores?.l1)))
-        .find(|(_, l1)| last >= *l1)?;
+    let beating =
+        candidates.into_iter().filter_map(|(name, scores)| Some((name, scores?.l1))).find(|(_, l1)| last >= *l1)?;
     Some(finding(
         Severity::Problem,
         "Not better than a baseline that learnt nothing",
-        format!(
-            "Validation L1 is {last:.4}; {} has {:.4}.",
-            beating.0, beating.1
-        ),
+        format!("Validation L1 is {last:.4}; {} has {:.4}.", beating.0, beating.1),
         "Train longer. If that does not help, look whether the direction is right and the pairs are aligned (p2p check).",
     ))
 }
 
 fn overfitting(validations: &[&ValidationRecord]) -> Option<Finding> {
-    let best = validations
-        .iter()
-        .min_by(|a, b| a.scores.l1.total_cmp(&b.scores.l1))?;
+    let best = validations.iter().min_by(|a, b| a.scores.l1.total_cmp(&b.scores.l1))?;
     let last = validations.last()?;
     let (then, now) = (best.train_l1?, last.train_l1?);
     (last.scores.l1 > best.scores.l1 * RISEN && now < then).then(|| {
@@ -267,16 +227,10 @@ mod tests {
     use super::*;
     use crate::metrics::Scores;
 
-    const SCALE: DiscriminatorScale = DiscriminatorScale {
-        balanced: std::f32::consts::LN_2,
-    };
+    const SCALE: DiscriminatorScale = DiscriminatorScale { balanced: std::f32::consts::LN_2 };
 
     fn scores(l1: f64) -> Scores {
-        Scores {
-            l1,
-            psnr: 20.0,
-            ssim: 0.5,
-        }
+        Scores { l1, psnr: 20.0, ssim: 0.5 }
     }
 
     fn log(d_real: f32, d_fake: f32, waits: f64, l1: &[(f64, f64)]) -> Vec<Record> {
@@ -316,10 +270,7 @@ mod tests {
     }
 
     fn titles(records: &[Record], scale: DiscriminatorScale) -> Vec<String> {
-        diagnose(records, scale)
-            .into_iter()
-            .map(|finding| finding.title)
-            .collect()
+        diagnose(records, scale).into_iter().map(|finding| finding.title).collect()
     }
 
     const GOOD: [(f64, f64); 4] = [(0.2, 0.2), (0.15, 0.14), (0.13, 0.12), (0.128, 0.11)];
@@ -328,20 +279,13 @@ mod tests {
     fn a_healthy_run_raises_no_alarm_under_any_objective() {
         for balanced in [std::f32::consts::LN_2, 0.25, 1.0] {
             let records = log(0.7 * balanced, 0.6 * balanced, 0.01, &GOOD);
-            assert_eq!(
-                titles(&records, DiscriminatorScale { balanced }),
-                ["This run looks healthy"],
-                "{balanced}"
-            );
+            assert_eq!(titles(&records, DiscriminatorScale { balanced }), ["This run looks healthy"], "{balanced}");
         }
     }
 
     #[test]
     fn each_illness_is_found() {
-        assert_eq!(
-            titles(&log(0.01, 0.02, 0.0, &GOOD), SCALE),
-            ["The discriminator is too strong"]
-        );
+        assert_eq!(titles(&log(0.01, 0.02, 0.0, &GOOD), SCALE), ["The discriminator is too strong"]);
         let mut idle = log(SCALE.balanced, SCALE.balanced, 0.0, &GOOD);
         for record in &mut idle {
             if let Record::Step(step) = record {
@@ -349,30 +293,18 @@ mod tests {
             }
         }
         assert_eq!(titles(&idle, SCALE), ["The discriminator learns nothing"]);
-        assert_eq!(
-            titles(&log(0.4, 0.4, 0.3, &GOOD), SCALE),
-            ["Training waits for data"]
-        );
+        assert_eq!(titles(&log(0.4, 0.4, 0.3, &GOOD), SCALE), ["Training waits for data"]);
         let worse = [(0.2, 0.2), (0.15, 0.14), (0.17, 0.10), (0.19, 0.06)];
         assert_eq!(titles(&log(0.4, 0.4, 0.0, &worse), SCALE), ["Overfitting"]);
         let bad = [(0.5, 0.5), (0.4, 0.4)];
-        assert_eq!(
-            titles(&log(0.4, 0.4, 0.0, &bad), SCALE),
-            ["Not better than a baseline that learnt nothing"]
-        );
+        assert_eq!(titles(&log(0.4, 0.4, 0.0, &bad), SCALE), ["Not better than a baseline that learnt nothing"]);
     }
 
     #[test]
     fn ends_are_told_and_an_empty_log_is_no_error() {
         let mut records = log(0.4, 0.4, 0.0, &GOOD);
         let finish = |reason| {
-            Record::Finish(FinishRecord {
-                step: 400,
-                reason,
-                seconds: 1.0,
-                wait_seconds: 0.0,
-                peak_memory_mib: None,
-            })
+            Record::Finish(FinishRecord { step: 400, reason, seconds: 1.0, wait_seconds: 0.0, peak_memory_mib: None })
         };
         records.push(finish(FinishReason::NotFinite));
         assert!(titles(&records, SCALE)[0].starts_with("Training broke off"));

@@ -52,24 +52,12 @@ impl Town {
     ///
     /// # Panics
     /// When a side is zero or the scale is not positive.
-    pub fn render(
-        &self,
-        x: i64,
-        y: i64,
-        size: (usize, usize),
-        metres_per_pixel: f64,
-    ) -> (Picture, Picture) {
+    pub fn render(&self, x: i64, y: i64, size: (usize, usize), metres_per_pixel: f64) -> (Picture, Picture) {
         let (width, height) = size;
-        assert!(
-            width > 0 && height > 0 && metres_per_pixel > 0.0,
-            "a window has pixels, and they have a size"
-        );
+        assert!(width > 0 && height > 0 && metres_per_pixel > 0.0, "a window has pixels, and they have a size");
         let metres = |pixel: i64, part: f64| (pixel as f64 + part) * metres_per_pixel;
         let (left, top) = (metres(x, 0.0), metres(y, 0.0));
-        let (right, bottom) = (
-            metres(x + width as i64, 0.0),
-            metres(y + height as i64, 0.0),
-        );
+        let (right, bottom) = (metres(x + width as i64, 0.0), metres(y + height as i64, 0.0));
         let plan = Plan::new(self.seed, [left, top, right, bottom]);
         let painter = Painter::new(self.seed, &plan);
         let mut satellite = Vec::with_capacity(width * height * 3);
@@ -79,10 +67,7 @@ impl Town {
                 let mut sums: [Color; 2] = [[0.0; 3]; 2];
                 for look in 0..LOOKS * LOOKS {
                     let part = |index: usize| (index as f64 + 0.5) / LOOKS as f64;
-                    let place = [
-                        metres(x + column, part(look % LOOKS)),
-                        metres(y + row, part(look / LOOKS)),
-                    ];
+                    let place = [metres(x + column, part(look % LOOKS)), metres(y + row, part(look / LOOKS))];
                     let (seen, drawn) = painter.look(place);
                     for c in 0..3 {
                         sums[0][c] += seen[c];
@@ -97,10 +82,8 @@ impl Town {
                 }
             }
         }
-        let picture = |values| {
-            Picture::new(width, height, 3, Samples::U8(values))
-                .expect("three values for each pixel")
-        };
+        let picture =
+            |values| Picture::new(width, height, 3, Samples::U8(values)).expect("three values for each pixel");
         (picture(satellite), picture(map))
     }
 
@@ -124,16 +107,8 @@ mod tests {
             let whole = town.render(x, y, (96, 80), 1.0);
             for (dx, dy) in [(0, 0), (48, 0), (0, 40), (48, 40)] {
                 let part = town.render(x + dx, y + dy, (48, 40), 1.0);
-                assert_eq!(
-                    part.0,
-                    whole.0.crop(dx as usize, dy as usize, 48, 40),
-                    "satellite at {x}, {y}"
-                );
-                assert_eq!(
-                    part.1,
-                    whole.1.crop(dx as usize, dy as usize, 48, 40),
-                    "map at {x}, {y}"
-                );
+                assert_eq!(part.0, whole.0.crop(dx as usize, dy as usize, 48, 40), "satellite at {x}, {y}");
+                assert_eq!(part.1, whole.1.crop(dx as usize, dy as usize, 48, 40), "map at {x}, {y}");
             }
         }
     }
@@ -152,10 +127,7 @@ mod tests {
                 }
             }
         }
-        assert!(
-            others < 12 * 96 * 96 * 45 / 100,
-            "{others} pixels of no class"
-        );
+        assert!(others < 12 * 96 * 96 * 45 / 100, "{others} pixels of no class");
         let frequent = seen.values().filter(|&&count| count > 200).count();
         assert!(frequent >= 8, "{seen:?}");
     }

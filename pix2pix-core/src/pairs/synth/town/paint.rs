@@ -3,9 +3,7 @@
 use super::{
     super::noise::{Color, lit, mix, rough, smooth, step, unit},
     TOWN_PALETTE,
-    plan::{
-        BANK, Block, Building, Class, Kind, Plan, Point, RIVER, Road, Roof, bend, river, to_segment,
-    },
+    plan::{BANK, Block, Building, Class, Kind, Plan, Point, RIVER, Road, Roof, bend, river, to_segment},
 };
 
 /// Where shadows fall: away from the sun, which stands in the north-west of the picture.
@@ -81,17 +79,8 @@ impl<'a> Painter<'a> {
             let (across, along) = to_segment(place, road.from, road.to);
             let outside = across - road.class.half_width();
             spot.to_road = spot.to_road.min(outside);
-            if outside <= 0.0
-                && spot
-                    .road
-                    .as_ref()
-                    .is_none_or(|on| on.road.class < road.class)
-            {
-                spot.road = Some(OnRoad {
-                    road,
-                    across,
-                    along,
-                });
+            if outside <= 0.0 && spot.road.as_ref().is_none_or(|on| on.road.class < road.class) {
+                spot.road = Some(OnRoad { road, across, along });
             }
             if outside <= EDGE && spot.edge.is_none_or(|class| class < road.class) {
                 spot.edge = Some(road.class);
@@ -107,11 +96,7 @@ impl<'a> Painter<'a> {
             && spot.road.is_none()
             && let Some((building, local)) = self.plan.building(spot.place)
         {
-            let fill = named(if building.large {
-                "large building"
-            } else {
-                "building"
-            });
+            let fill = named(if building.large { "large building" } else { "building" });
             let inside = (building.half[0] - local[0].abs()).min(building.half[1] - local[1].abs());
             return if inside < 0.7 { lit(fill, 0.86) } else { fill };
         }
@@ -156,10 +141,7 @@ impl<'a> Painter<'a> {
         let [hx, hy] = block.half;
         if random(81) < 0.5 && hx > 8.0 && hy > 8.0 {
             let (cx, cy) = (hx * 0.5 * (random(82) - 0.5), hy * 0.5 * (random(83) - 0.5));
-            let (rx, ry) = (
-                hx * (0.24 + 0.2 * random(84)),
-                hy * (0.24 + 0.2 * random(85)),
-            );
+            let (rx, ry) = (hx * (0.24 + 0.2 * random(84)), hy * (0.24 + 0.2 * random(85)));
             let wobble = 0.35 * (smooth(block.id, x / 9.0, y / 9.0, 86) - 0.5);
             let distance = ((x - cx) / rx) * ((x - cx) / rx) + ((y - cy) / ry) * ((y - cy) / ry);
             if distance < 1.0 + wobble {
@@ -169,27 +151,15 @@ impl<'a> Painter<'a> {
         // Two winding paths, crossing.
         let sway = |along: f64, salt| (smooth(block.id, along / 17.0, 0.5, salt) - 0.5) * 13.0;
         let near = |across: f64| across.abs() < 1.1;
-        if near(y - sway(x, 87)) || near(x - sway(y, 88)) {
-            Park::Path
-        } else {
-            Park::Grass
-        }
+        if near(y - sway(x, 87)) || near(x - sway(y, 88)) { Park::Path } else { Park::Grass }
     }
 
     // ---- from above
 
     fn seen(&self, spot: &Spot<'_>) -> Color {
         let mut shade = 0.0_f64;
-        let color = if let Some((tree, dome)) =
-            self.plan.tree(spot.place).filter(|_| spot.river >= RIVER)
-        {
-            self.crown(
-                spot,
-                tree.id,
-                [spot.place[0] - tree.trunk[0], spot.place[1] - tree.trunk[1]],
-                tree.radius,
-                dome,
-            )
+        let color = if let Some((tree, dome)) = self.plan.tree(spot.place).filter(|_| spot.river >= RIVER) {
+            self.crown(spot, tree.id, [spot.place[0] - tree.trunk[0], spot.place[1] - tree.trunk[1]], tree.radius, dome)
         } else if spot.river >= BANK
             && spot.road.is_none()
             && let Some((building, local)) = self.plan.building(spot.place)
@@ -201,24 +171,9 @@ impl<'a> Painter<'a> {
         };
         let shaded: Color = std::array::from_fn(|c| color[c] * (1.0 - shade * (1.0 - SHADE[c])));
         // Neighbourhoods and days differ a little in tone.
-        let tone = rough(
-            self.seed,
-            spot.ground[0] / 700.0,
-            spot.ground[1] / 700.0,
-            201,
-            2,
-        ) - 0.5;
-        let warm = smooth(
-            self.seed,
-            spot.ground[0] / 900.0,
-            spot.ground[1] / 900.0,
-            203,
-        ) - 0.5;
-        let tint = [
-            1.0 + 0.30 * tone + 0.10 * warm,
-            1.0 + 0.28 * tone,
-            1.0 + 0.24 * tone - 0.12 * warm,
-        ];
+        let tone = rough(self.seed, spot.ground[0] / 700.0, spot.ground[1] / 700.0, 201, 2) - 0.5;
+        let warm = smooth(self.seed, spot.ground[0] / 900.0, spot.ground[1] / 900.0, 203) - 0.5;
+        let tint = [1.0 + 0.30 * tone + 0.10 * warm, 1.0 + 0.28 * tone, 1.0 + 0.24 * tone - 0.12 * warm];
         std::array::from_fn(|c| shaded[c] * tint[c])
     }
 
@@ -227,29 +182,19 @@ impl<'a> Painter<'a> {
         let towards_sun = |metres: f64| [place[0] - AWAY[0] * metres, place[1] - AWAY[1] * metres];
         let buildings = [0.8, 2.0, 3.5, 5.2, 7.2, 9.5, 11.5];
         let built = buildings.iter().any(|&metres| {
-            self.plan
-                .building(towards_sun(metres))
-                .is_some_and(|(building, _)| building.height * SHADOW > metres)
+            self.plan.building(towards_sun(metres)).is_some_and(|(building, _)| building.height * SHADOW > metres)
         });
         if built {
             return 1.0;
         }
-        let leafy = [1.4, 2.8].iter().any(|&metres| {
-            self.plan
-                .tree(towards_sun(metres))
-                .is_some_and(|(_, dome)| dome > 0.25)
-        });
+        let leafy =
+            [1.4, 2.8].iter().any(|&metres| self.plan.tree(towards_sun(metres)).is_some_and(|(_, dome)| dome > 0.25));
         if leafy { 0.8 } else { 0.0 }
     }
 
     fn crown(&self, spot: &Spot<'_>, id: u64, offset: Point, radius: f64, dome: f64) -> Color {
         let random = |salt| unit(id, 0, 0, salt);
-        let kinds: [Color; 4] = [
-            [74.0, 98.0, 52.0],
-            [60.0, 86.0, 50.0],
-            [92.0, 112.0, 60.0],
-            [54.0, 76.0, 54.0],
-        ];
+        let kinds: [Color; 4] = [[74.0, 98.0, 52.0], [60.0, 86.0, 50.0], [92.0, 112.0, 60.0], [54.0, 76.0, 54.0]];
         let base = kinds[(id % 4) as usize];
         let base = mix(base, [118.0, 116.0, 62.0], 0.35 * random(91) * random(92));
         // A dome lit from the sun's side, broken by leaves.
@@ -302,14 +247,9 @@ impl<'a> Painter<'a> {
             Roof::Gable | Roof::Hip => {
                 let base = lit(tiles[(random(96) * 7.0) as usize], 0.90 + 0.22 * random(97));
                 let lengthwise = hx >= hy;
-                let (along, across, half_along, half_across) = if lengthwise {
-                    (x, y, hx, hy)
-                } else {
-                    (y, x, hy, hx)
-                };
+                let (along, across, half_along, half_across) = if lengthwise { (x, y, hx, hy) } else { (y, x, hy, hx) };
                 // Downhill on the roof, in the building's own axes.
-                let at_end = building.roof == Roof::Hip
-                    && half_along - along.abs() < half_across - across.abs();
+                let at_end = building.roof == Roof::Hip && half_along - along.abs() < half_across - across.abs();
                 let downhill = match (at_end, lengthwise) {
                     (false, true) => [0.0, across.signum()],
                     (false, false) => [across.signum(), 0.0],
@@ -317,16 +257,9 @@ impl<'a> Painter<'a> {
                     (true, false) => [0.0, along.signum()],
                 };
                 let [ax, ay] = building.axis;
-                let downhill = [
-                    downhill[0] * ax - downhill[1] * ay,
-                    downhill[0] * ay + downhill[1] * ax,
-                ];
+                let downhill = [downhill[0] * ax - downhill[1] * ay, downhill[0] * ay + downhill[1] * ax];
                 let light = -(downhill[0] * AWAY[0] + downhill[1] * AWAY[1]);
-                let ridge = if !at_end && across.abs() < 0.35 {
-                    1.12
-                } else {
-                    1.0
-                };
+                let ridge = if !at_end && across.abs() < 0.35 { 1.12 } else { 1.0 };
                 let chimney = unit(building.id, 1, 0, 94) < 0.5
                     && (along - half_along * 0.4).abs() < 0.6
                     && (across - 1.0).abs() < 0.6;
@@ -371,20 +304,13 @@ impl<'a> Painter<'a> {
         let rural = matches!(block.kind, Kind::Wood | Kind::Field);
         if spot.to_road < PAVEMENT && !rural {
             let slabs = 0.05 * f64::from(u8::from((gx / 1.5).floor() as i64 % 2 == 0));
-            return lit(
-                [170.0, 166.0, 160.0],
-                0.96 + slabs + 0.14 * fine + 0.10 * patches,
-            );
+            return lit([170.0, 166.0, 160.0], 0.96 + slabs + 0.14 * fine + 0.10 * patches);
         }
         self.land(block, local, fine, patches, &grass)
     }
 
     fn carriageway(&self, spot: &Spot<'_>, on: &OnRoad<'_>, fine: f64, patches: f64) -> Color {
-        let OnRoad {
-            road,
-            across,
-            along,
-        } = on;
+        let OnRoad { road, across, along } = on;
         let worn = unit(road.id, 0, 0, 111);
         let asphalt = mix([108.0, 108.0, 110.0], [140.0, 137.0, 132.0], worn);
         let base = lit(asphalt, 1.0 + 0.12 * fine + 0.20 * patches);
@@ -394,8 +320,7 @@ impl<'a> Painter<'a> {
         let open = *along > 9.0 && *along < length - 9.0;
         // Which side of the middle line.
         let [dx, dy] = [road.to[0] - road.from[0], road.to[1] - road.from[1]];
-        let side =
-            (dx * (spot.place[1] - road.from[1]) - dy * (spot.place[0] - road.from[0])).signum();
+        let side = (dx * (spot.place[1] - road.from[1]) - dy * (spot.place[0] - road.from[0])).signum();
         if open {
             let lane = match road.class {
                 Class::Street => 1.8,
@@ -413,17 +338,12 @@ impl<'a> Painter<'a> {
             let middle = (slot + 0.3 + 0.4 * unit(road.id, slot as i64, side as i64, 114)) * 13.0;
             let (x, y) = (along - middle, across - lane);
             if car < 0.26 && x.abs() < 2.2 && y.abs() < 0.95 {
-                return paint(
-                    road.id ^ (slot as i64 as u64) << 3 ^ u64::from(side > 0.0),
-                    x,
-                );
+                return paint(road.id ^ (slot as i64 as u64) << 3 ^ u64::from(side > 0.0), x);
             }
         }
         match road.class {
             Class::Motorway if *across < 1.1 => lit([104.0, 112.0, 74.0], 1.0 + 0.3 * fine),
-            Class::Motorway if (across - 4.8).abs() < 0.16 && dash(5.0) && open => {
-                [214.0, 214.0, 210.0]
-            }
+            Class::Motorway if (across - 4.8).abs() < 0.16 && dash(5.0) && open => [214.0, 214.0, 210.0],
             Class::Motorway if (across - 8.3).abs() < 0.16 => [206.0, 206.0, 202.0],
             Class::Main if *across < 0.16 && dash(3.5) && open => [210.0, 210.0, 206.0],
             Class::Main if (across - 4.9).abs() < 0.12 && open => [190.0, 190.0, 186.0],
@@ -431,14 +351,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    fn land(
-        &self,
-        block: &Block,
-        local: Point,
-        fine: f64,
-        patches: f64,
-        grass: &dyn Fn(f64) -> Color,
-    ) -> Color {
+    fn land(&self, block: &Block, local: Point, fine: f64, patches: f64, grass: &dyn Fn(f64) -> Color) -> Color {
         let [x, y] = local;
         let random = |salt| unit(block.id, 0, 0, salt);
         let paved = |base: Color| lit(base, 1.0 + 0.12 * fine + 0.22 * patches);
@@ -468,11 +381,7 @@ impl<'a> Painter<'a> {
                 if lines {
                     [196.0, 194.0, 188.0]
                 } else {
-                    paved(mix(
-                        [150.0, 147.0, 142.0],
-                        [124.0, 123.0, 122.0],
-                        random(122),
-                    ))
+                    paved(mix([150.0, 147.0, 142.0], [124.0, 123.0, 122.0], random(122)))
                 }
             }
             Kind::Park => match self.park(block, local) {
@@ -482,17 +391,10 @@ impl<'a> Painter<'a> {
             },
             Kind::Wood => lit([58.0, 66.0, 42.0], 1.0 + 0.4 * fine),
             Kind::Field => {
-                let crops: [Color; 4] = [
-                    [156.0, 146.0, 98.0],
-                    [118.0, 130.0, 72.0],
-                    [140.0, 120.0, 92.0],
-                    [104.0, 122.0, 66.0],
-                ];
+                let crops: [Color; 4] =
+                    [[156.0, 146.0, 98.0], [118.0, 130.0, 72.0], [140.0, 120.0, 92.0], [104.0, 122.0, 66.0]];
                 let furrows = 0.08 * f64::from(u8::from(y.rem_euclid(3.2) < 1.6));
-                lit(
-                    crops[(random(124) * 4.0) as usize],
-                    0.95 + furrows + 0.16 * fine + 0.36 * patches,
-                )
+                lit(crops[(random(124) * 4.0) as usize], 0.95 + furrows + 0.16 * fine + 0.36 * patches)
             }
             Kind::Parking if inside(block, local, 0.0) => {
                 let asphalt = paved([122.0, 122.0, 124.0]);
@@ -500,18 +402,11 @@ impl<'a> Painter<'a> {
                 let row = y.rem_euclid(16.5);
                 let bay = (x / 2.7).floor();
                 if row < 11.0 {
-                    let line =
-                        (x - (x / 2.7).round() * 2.7).abs() < 0.10 || (row - 5.5).abs() < 0.10;
+                    let line = (x - (x / 2.7).round() * 2.7).abs() < 0.10 || (row - 5.5).abs() < 0.10;
                     let upper = row < 5.5;
                     let slot = (y / 16.5).floor() as i64 * 2 + i64::from(upper);
-                    let (cx, cy) = (
-                        x - (bay + 0.5) * 2.7,
-                        if upper { row - 2.9 } else { row - 8.2 },
-                    );
-                    if unit(block.id, bay as i64, slot, 125) < 0.52
-                        && cx.abs() < 0.92
-                        && cy.abs() < 2.15
-                    {
+                    let (cx, cy) = (x - (bay + 0.5) * 2.7, if upper { row - 2.9 } else { row - 8.2 });
+                    if unit(block.id, bay as i64, slot, 125) < 0.52 && cx.abs() < 0.92 && cy.abs() < 2.15 {
                         return paint(block.id ^ (bay as i64 as u64) << 8 ^ slot as u64, cy);
                     }
                     if line {
@@ -529,10 +424,7 @@ impl<'a> Painter<'a> {
                 if within && (line(x, hx) || line(y, hy) || x.abs() < 0.22 || circle) {
                     return [216.0, 222.0, 208.0];
                 }
-                lit(
-                    [88.0, 126.0, 62.0],
-                    0.95 + mown + 0.14 * fine + 0.16 * patches,
-                )
+                lit([88.0, 126.0, 62.0], 0.95 + mown + 0.14 * fine + 0.16 * patches)
             }
             Kind::Parking | Kind::Pitch => grass(0.4),
         }
@@ -563,9 +455,5 @@ fn paint(id: u64, along: f64) -> Color {
     ];
     let color = colors[(unit(id, 0, 0, 131) * 8.0) as usize];
     // Windscreens in front and behind.
-    if (along.abs() - 1.15).abs() < 0.28 {
-        [44.0, 52.0, 60.0]
-    } else {
-        color
-    }
+    if (along.abs() - 1.15).abs() < 0.28 { [44.0, 52.0, 60.0] } else { color }
 }

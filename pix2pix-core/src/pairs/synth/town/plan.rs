@@ -150,10 +150,7 @@ struct Bucket {
 pub(super) fn bend(seed: u64, place: Point) -> Point {
     let at = |salt| smooth(seed, place[0] / BEND_LENGTH, place[1] / BEND_LENGTH, salt) - 0.5;
     let fine = |salt| smooth(seed, place[0] / 95.0, place[1] / 95.0, salt) - 0.5;
-    [
-        place[0] + 2.0 * BEND * at(11) + 7.0 * fine(13),
-        place[1] + 2.0 * BEND * at(12) + 7.0 * fine(14),
-    ]
+    [place[0] + 2.0 * BEND * at(11) + 7.0 * fine(13), place[1] + 2.0 * BEND * at(12) + 7.0 * fine(14)]
 }
 
 /// Signed measure of the distance to the river's middle line: water below [`RIVER`], bank below [`BANK`].
@@ -202,20 +199,13 @@ impl Plan {
 
     /// Distance to the edge of the nearest carriageway, in metres; negative on it.
     pub fn to_road(&self, place: Point) -> f64 {
-        let distance =
-            |road: &Road| to_segment(place, road.from, road.to).0 - road.class.half_width();
-        self.roads(place)
-            .map(distance)
-            .fold(f64::INFINITY, f64::min)
+        let distance = |road: &Road| to_segment(place, road.from, road.to).0 - road.class.half_width();
+        self.roads(place).map(distance).fold(f64::INFINITY, f64::min)
     }
 
     /// The highest crown over a place, with the height of its dome there over its radius.
     pub fn tree(&self, place: Point) -> Option<(&Tree, f64)> {
-        let trees = self
-            .bucket(place)
-            .trees
-            .iter()
-            .map(|&at| &self.trees[at as usize]);
+        let trees = self.bucket(place).trees.iter().map(|&at| &self.trees[at as usize]);
         let over = trees.filter_map(|tree| {
             let [x, y] = [place[0] - tree.trunk[0], place[1] - tree.trunk[1]];
             let inside = 1.0 - (x * x + y * y) / (tree.radius * tree.radius);
@@ -226,10 +216,7 @@ impl Plan {
 
     fn add_tree(&mut self, i: i64, j: i64) {
         let random = |salt| unit(self.seed, i, j, salt);
-        let trunk = [
-            (i as f64 + 0.1 + 0.8 * random(71)) * TREE_CELL,
-            (j as f64 + 0.1 + 0.8 * random(72)) * TREE_CELL,
-        ];
+        let trunk = [(i as f64 + 0.1 + 0.8 * random(71)) * TREE_CELL, (j as f64 + 0.1 + 0.8 * random(72)) * TREE_CELL];
         let road = self.to_road(trunk);
         let kind = self.block(trunk).map_or(Kind::Field, |block| block.kind);
         let clumps = smooth(self.seed, trunk[0] / 23.0, trunk[1] / 23.0, 73);
@@ -237,18 +224,14 @@ impl Plan {
         let water = river(self.seed, ground);
         let (likely, radius) = match kind {
             Kind::Wood => (0.97, 3.0 + 1.8 * random(74)),
-            Kind::Park => (
-                if clumps > 0.5 { 0.62 } else { 0.10 },
-                2.6 + 2.2 * random(74),
-            ),
+            Kind::Park => (if clumps > 0.5 { 0.62 } else { 0.10 }, 2.6 + 2.2 * random(74)),
             Kind::Houses => (0.30 * clumps + 0.06, 1.8 + 1.8 * random(74)),
             Kind::Dense => (0.16, 2.0 + 1.6 * random(74)),
             Kind::Field => (0.02, 2.4 + 1.8 * random(74)),
             Kind::Works | Kind::Parking => (0.05, 1.8 + random(74)),
             Kind::Pitch => (0.10, 2.2 + 1.4 * random(74)),
         };
-        let beside_road =
-            road < 4.0 && !matches!(kind, Kind::Field | Kind::Works) && random(75) < 0.30;
+        let beside_road = road < 4.0 && !matches!(kind, Kind::Field | Kind::Works) && random(75) < 0.30;
         let on_bank = water < DRY && random(75) < 0.55;
         if water < BANK || road < 0.9 || !(random(76) < likely || beside_road || on_bank) {
             return;
@@ -263,56 +246,34 @@ impl Plan {
             _ => true,
         };
         let clear = [[0.0, 0.0], [1.2, 0.0], [-1.2, 0.0], [0.0, 1.2], [0.0, -1.2]];
-        let free = clear
-            .iter()
-            .all(|[x, y]| self.building([trunk[0] + x, trunk[1] + y]).is_none());
+        let free = clear.iter().all(|[x, y]| self.building([trunk[0] + x, trunk[1] + y]).is_none());
         if !open || !free {
             return;
         }
         let index = self.trees.len() as u32;
-        self.trees.push(Tree {
-            trunk,
-            radius,
-            id: hash(self.seed, i, j, 77),
-        });
+        self.trees.push(Tree { trunk, radius, id: hash(self.seed, i, j, 77) });
         self.spread(trunk, [radius, radius], |bucket| bucket.trees.push(index));
     }
 
     /// The roads near a place.
     pub fn roads(&self, place: Point) -> impl Iterator<Item = &Road> {
-        self.bucket(place)
-            .roads
-            .iter()
-            .map(|&at| &self.roads[at as usize])
+        self.bucket(place).roads.iter().map(|&at| &self.roads[at as usize])
     }
 
     /// The block that a place lies in.
     pub fn block(&self, place: Point) -> Option<&Block> {
-        self.bucket(place)
-            .blocks
-            .iter()
-            .map(|&at| &self.blocks[at as usize])
-            .find(|block| block.holds(place))
+        self.bucket(place).blocks.iter().map(|&at| &self.blocks[at as usize]).find(|block| block.holds(place))
     }
 
     /// The building that a place lies in, with the coordinates inside.
     pub fn building(&self, place: Point) -> Option<(&Building, Point)> {
-        let candidates = self
-            .bucket(place)
-            .buildings
-            .iter()
-            .map(|&at| &self.buildings[at as usize]);
-        candidates
-            .filter_map(|building| Some((building, building.inside(place)?)))
-            .next()
+        let candidates = self.bucket(place).buildings.iter().map(|&at| &self.buildings[at as usize]);
+        candidates.filter_map(|building| Some((building, building.inside(place)?))).next()
     }
 
     fn bucket(&self, place: Point) -> &Bucket {
-        let index = |at: f64, from: f64, count: usize| {
-            (((at - from) / BUCKET).max(0.0) as usize).min(count - 1)
-        };
-        &self.buckets[index(place[1], self.top, self.rows) * self.columns
-            + index(place[0], self.left, self.columns)]
+        let index = |at: f64, from: f64, count: usize| (((at - from) / BUCKET).max(0.0) as usize).min(count - 1);
+        &self.buckets[index(place[1], self.top, self.rows) * self.columns + index(place[0], self.left, self.columns)]
     }
 
     /// Calls `put` on all buckets that a rectangle touches.
@@ -322,10 +283,9 @@ impl Plan {
             let last = ((middle + reach - from) / BUCKET).floor();
             (last >= 0.0).then(|| first..(last as usize + 1).min(count))
         };
-        let (Some(columns), Some(rows)) = (
-            span(middle[0], reach[0], self.left, self.columns),
-            span(middle[1], reach[1], self.top, self.rows),
-        ) else {
+        let (Some(columns), Some(rows)) =
+            (span(middle[0], reach[0], self.left, self.columns), span(middle[1], reach[1], self.top, self.rows))
+        else {
             return;
         };
         for row in rows {
@@ -375,20 +335,14 @@ impl Plan {
     }
 
     fn add_cell(&mut self, i: i64, j: i64) {
-        let corners = [
-            self.crossing(i, j),
-            self.crossing(i + 1, j),
-            self.crossing(i + 1, j + 1),
-            self.crossing(i, j + 1),
-        ];
+        let corners =
+            [self.crossing(i, j), self.crossing(i + 1, j), self.crossing(i + 1, j + 1), self.crossing(i, j + 1)];
         self.add_road(i, j, corners[0], corners[1], false);
         self.add_road(i, j, corners[0], corners[3], true);
         let kind = self.kind(i, j);
-        let center =
-            std::array::from_fn(|c| corners.iter().map(|corner| corner[c]).sum::<f64>() / 4.0);
+        let center = std::array::from_fn(|c| corners.iter().map(|corner| corner[c]).sum::<f64>() / 4.0);
         // Along the mean of the upper and the lower side.
-        let along: Point =
-            std::array::from_fn(|c| corners[1][c] - corners[0][c] + corners[2][c] - corners[3][c]);
+        let along: Point = std::array::from_fn(|c| corners[1][c] - corners[0][c] + corners[2][c] - corners[3][c]);
         let length = (along[0] * along[0] + along[1] * along[1]).sqrt();
         let mut block = Block {
             kind,
@@ -401,34 +355,21 @@ impl Plan {
         let local = corners.map(|corner| block.local(corner));
         // Room for the roads around it, whatever their class.
         let margin = |index: i64, down: bool| self.class(index, down).half_width() + 3.2;
-        let reach = |axis: usize| {
-            local
-                .iter()
-                .map(|corner| corner[axis].abs())
-                .fold(f64::INFINITY, f64::min)
-        };
+        let reach = |axis: usize| local.iter().map(|corner| corner[axis].abs()).fold(f64::INFINITY, f64::min);
         let room_x = margin(i, true).max(margin(i + 1, true));
         let room_y = margin(j, false).max(margin(j + 1, false));
         block.half = [(reach(0) - room_x).max(0.0), (reach(1) - room_y).max(0.0)];
         let index = self.blocks.len() as u32;
         self.blocks.push(block);
         let span: Point = std::array::from_fn(|c| {
-            corners
-                .iter()
-                .map(|corner| (corner[c] - center[c]).abs())
-                .fold(0.0, f64::max)
-                + 1.0
+            corners.iter().map(|corner| (corner[c] - center[c]).abs()).fold(0.0, f64::max) + 1.0
         });
         self.spread(center, span, |bucket| bucket.blocks.push(index));
         self.add_buildings(&block);
     }
 
     fn add_road(&mut self, i: i64, j: i64, from: Point, to: Point, down: bool) {
-        let class = if down {
-            self.class(i, true)
-        } else {
-            self.class(j, false)
-        };
+        let class = if down { self.class(i, true) } else { self.class(j, false) };
         // Some streets are missing, more of them outside the town.
         let rural = |i, j| matches!(self.kind(i, j), Kind::Wood | Kind::Field);
         let neighbour = if down { (i - 1, j) } else { (i, j - 1) };
@@ -442,15 +383,9 @@ impl Plan {
             return;
         }
         let index = self.roads.len() as u32;
-        self.roads.push(Road {
-            from,
-            to,
-            class,
-            id,
-        });
+        self.roads.push(Road { from, to, class, id });
         let middle = std::array::from_fn(|c| (from[c] + to[c]) / 2.0);
-        let reach =
-            std::array::from_fn(|c| (from[c] - to[c]).abs() / 2.0 + class.half_width() + 5.0);
+        let reach = std::array::from_fn(|c| (from[c] - to[c]).abs() / 2.0 + class.half_width() + 5.0);
         self.spread(middle, reach, |bucket| bucket.roads.push(index));
     }
 
@@ -468,20 +403,11 @@ impl Plan {
                             continue;
                         }
                         let half = [4.0 + 1.9 * random(3, at), 3.6 + 1.6 * random(4, at)];
-                        let x = (lot as f64 + 0.5) * pitch - count as f64 * pitch / 2.0
-                            + (random(5, at) - 0.5) * 2.5;
+                        let x = (lot as f64 + 0.5) * pitch - count as f64 * pitch / 2.0 + (random(5, at) - 0.5) * 2.5;
                         let y = side * (block.half[1] - half[1] - 1.0 - 3.0 * random(6, at));
-                        let roof = if random(7, at) < 0.65 {
-                            Roof::Gable
-                        } else {
-                            Roof::Hip
-                        };
+                        let roof = if random(7, at) < 0.65 { Roof::Gable } else { Roof::Hip };
                         let turned = random(8, at) < 0.3;
-                        let half = if turned {
-                            [half[1], half[0].min(half[1] + 1.5)]
-                        } else {
-                            half
-                        };
+                        let half = if turned { [half[1], half[0].min(half[1] + 1.5)] } else { half };
                         self.add_building(block, [x, y], half, 5.5 + 2.5 * random(9, at), roof, at);
                     }
                 }
@@ -498,26 +424,13 @@ impl Plan {
                             continue;
                         }
                         let half = [
-                            pitch / 2.0
-                                - 0.25
-                                - 2.0 * random(10, at) * f64::from(u8::from(random(3, at) < 0.3)),
+                            pitch / 2.0 - 0.25 - 2.0 * random(10, at) * f64::from(u8::from(random(3, at) < 0.3)),
                             5.0 + 2.5 * random(4, at),
                         ];
                         let x = (lot as f64 + 0.5) * pitch - block.half[0];
                         let y = side * (block.half[1] - half[1]);
-                        let roof = if random(7, at) < 0.6 {
-                            Roof::Flat
-                        } else {
-                            Roof::Gable
-                        };
-                        self.add_building(
-                            block,
-                            [x, y],
-                            half,
-                            10.0 + 9.0 * random(9, at),
-                            roof,
-                            at,
-                        );
+                        let roof = if random(7, at) < 0.6 { Roof::Flat } else { Roof::Gable };
+                        self.add_building(block, [x, y], half, 10.0 + 9.0 * random(9, at), roof, at);
                     }
                 }
             }
@@ -525,53 +438,29 @@ impl Plan {
                 let count = 1 + (random(1, 0) * 2.4) as i64;
                 let pitch = 2.0 * block.half[0] / count as f64;
                 for at in 0..count {
-                    let half = [
-                        pitch / 2.0 - 2.0 - 3.0 * random(3, at),
-                        block.half[1] * (0.5 + 0.4 * random(4, at)),
-                    ];
+                    let half = [pitch / 2.0 - 2.0 - 3.0 * random(3, at), block.half[1] * (0.5 + 0.4 * random(4, at))];
                     let x = (at as f64 + 0.5) * pitch - block.half[0];
                     let y = (random(5, at) - 0.5) * 2.0 * (block.half[1] - half[1]);
-                    self.add_building(
-                        block,
-                        [x, y],
-                        half,
-                        8.0 + 4.0 * random(9, at),
-                        Roof::Flat,
-                        at,
-                    );
+                    self.add_building(block, [x, y], half, 8.0 + 4.0 * random(9, at), Roof::Flat, at);
                 }
             }
             Kind::Park | Kind::Pitch | Kind::Parking | Kind::Field if random(1, 0) < 0.3 => {
                 // A pavilion, a club house, a barn, in a corner.
                 let half = [5.0, 3.8];
-                let corner = [
-                    block.half[0] - half[0] - 2.0,
-                    -(block.half[1] - half[1] - 2.0),
-                ];
+                let corner = [block.half[0] - half[0] - 2.0, -(block.half[1] - half[1] - 2.0)];
                 self.add_building(block, corner, half, 5.0, Roof::Gable, 0);
             }
             _ => {}
         }
     }
 
-    fn add_building(
-        &mut self,
-        block: &Block,
-        local: Point,
-        half: Point,
-        height: f64,
-        roof: Roof,
-        at: i64,
-    ) {
+    fn add_building(&mut self, block: &Block, local: Point, half: Point, height: f64, roof: Roof, at: i64) {
         let fits = half[0] > 2.2
             && half[1] > 2.2
             && local[0].abs() + half[0] <= block.half[0] + 0.01
             && local[1].abs() + half[1] <= block.half[1] + 0.01;
         let [ax, ay] = block.axis;
-        let center = [
-            block.center[0] + local[0] * ax - local[1] * ay,
-            block.center[1] + local[0] * ay + local[1] * ax,
-        ];
+        let center = [block.center[0] + local[0] * ax - local[1] * ay, block.center[1] + local[0] * ay + local[1] * ax];
         // The river is where it is on the ground; the plan is bent by less than the bank is wide.
         let ground = unbend(self.seed, center);
         if !fits || river(self.seed, ground) < DRY {
@@ -579,21 +468,11 @@ impl Plan {
         }
         let id = hash(block.id, at, 1, 60);
         let large = matches!(block.kind, Kind::Works | Kind::Dense);
-        let building = Building {
-            center,
-            axis: block.axis,
-            half,
-            height,
-            roof,
-            id,
-            large,
-        };
+        let building = Building { center, axis: block.axis, half, height, roof, id, large };
         let index = self.buildings.len() as u32;
         self.buildings.push(building);
         let reach = half[0] + half[1];
-        self.spread(center, [reach, reach], |bucket| {
-            bucket.buildings.push(index)
-        });
+        self.spread(center, [reach, reach], |bucket| bucket.buildings.push(index));
     }
 }
 
@@ -602,10 +481,7 @@ fn unbend(seed: u64, place: Point) -> Point {
     let mut ground = place;
     for _ in 0..3 {
         let bent = bend(seed, ground);
-        ground = [
-            ground[0] + place[0] - bent[0],
-            ground[1] + place[1] - bent[1],
-        ];
+        ground = [ground[0] + place[0] - bent[0], ground[1] + place[1] - bent[1]];
     }
     ground
 }

@@ -41,6 +41,8 @@ esac
 
 name=$1
 target=${2:-$name}
+# A slash at the end would put the temporary names inside the folder.
+while [[ $target == ?*/ ]]; do target=${target%/}; done
 if ! names | grep -qxF -- "$name"; then
   echo "download.sh: no data set is named $name; download.sh --list shows all" >&2
   exit 2
@@ -80,13 +82,28 @@ fi
 unpacked=$target.unpacking
 rm -rf "$unpacked"
 mkdir "$unpacked"
-case $archive in
-  *.zip) unzip -q "$file" -d "$unpacked" ;;
-  *) tar -xf "$file" -C "$unpacked" ;;
-esac
-# An archive that holds one folder becomes that folder.
+unpack() {
+  case $archive in
+    *.zip) unzip -q "$file" -d "$unpacked" ;;
+    *) tar -xf "$file" -C "$unpacked" ;;
+  esac
+}
+if ! unpack; then
+  # Kept, a damaged file would be taken for a complete one next time.
+  rm -rf "$unpacked" "$file"
+  echo "download.sh: $archive cannot be unpacked; what was fetched is removed" >&2
+  exit 1
+fi
+# An archive that holds one folder becomes that folder, unless its name says which split or half it is.
 inner=$(find "$unpacked" -mindepth 1 -maxdepth 1)
+wrapped=no
 if [ "$(printf '%s\n' "$inner" | wc -l)" -eq 1 ] && [ -d "$inner" ]; then
+  case ${inner##*/} in
+    train* | val* | test* | A | B | gtFine | leftImg8bit) ;;
+    *) wrapped=yes ;;
+  esac
+fi
+if [ "$wrapped" = yes ]; then
   mv "$inner" "$target"
   rmdir "$unpacked"
 else

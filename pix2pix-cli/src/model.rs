@@ -10,9 +10,11 @@ use crate::args::ModelArgs;
 /// Where runs stand unless told otherwise.
 const RUNS: &str = "runs";
 
-/// The folder of a run: as given, or below `runs`.
+/// The folder of a run: as given when it is one, else below `runs`. A folder of pictures may have a run's name.
 pub fn run_folder(given: &Path, runs: &Path) -> PathBuf {
-    if given.is_dir() { given.to_owned() } else { runs.join(given) }
+    let below = runs.join(given);
+    let is_run = |folder: &Path| RunPaths::new(folder).checkpoints().is_dir();
+    if is_run(given) || (given.is_dir() && !is_run(&below)) { given.to_owned() } else { below }
 }
 
 /// The checkpoint that the options name.

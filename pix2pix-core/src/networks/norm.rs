@@ -117,6 +117,8 @@ fn follow(state: &RunningState<Tensor<1>>, batch: Tensor<1>, factor: f64) {
     let batch = batch.without_autodiff();
     let running = state.value_sync().without_autodiff();
     state.update(running * (1.0 - MOMENTUM) + batch * (MOMENTUM * factor));
+    // An update waits to be merged with those of other threads, and what waits would be missing in a checkpoint.
+    drop(state.value_sync());
 }
 
 /// Puts a plain tensor into the autodiff context of `device`.

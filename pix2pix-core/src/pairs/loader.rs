@@ -234,7 +234,7 @@ fn num_bytes(pair: &DecodedPair) -> usize {
     let source = match &pair.source {
         SourcePixels::Picture(picture) => of(picture),
         SourcePixels::Labels { labels, instances, .. } => {
-            labels.ids().len() * size_of::<u32>() * (1 + usize::from(instances.is_some()))
+            size_of_val(labels.ids()) * (1 + usize::from(instances.is_some()))
         }
     };
     source + of(&pair.target)

@@ -109,6 +109,9 @@ struct Thing {
     id: u64,
 }
 
+/// What is drawn at a place: colour, label and instance.
+type Dot = (Color, Label, u32);
+
 struct Canvas {
     seed: u64,
     width: usize,
@@ -380,7 +383,7 @@ impl Canvas {
     }
 
     /// Draws an upright rectangle; `look` gets (u, v) from the lower left, -1 to 1 across and 0 to 1 up.
-    fn flat(&mut self, thing: &Thing, z: f64, look: &dyn Fn(&Self, f64, f64) -> Option<(Color, Label, u32)>) {
+    fn flat(&mut self, thing: &Thing, z: f64, look: &dyn Fn(&Self, f64, f64) -> Option<Dot>) {
         let (left, right) = (self.column(thing.x - thing.width / 2.0, z), self.column(thing.x + thing.width / 2.0, z));
         let (top, bottom) = (self.row(thing.height, z), self.row(0.0, z));
         let clip = |from: f64, to: f64, count: usize| {
@@ -562,7 +565,7 @@ impl Canvas {
             (0.30..0.82).contains(&v) && (0.28..0.72).contains(&u)
         };
         if window {
-            let frame = !shop && ((u - 0.5).abs() < 0.025 || v < 0.33 || v > 0.79 || !(0.31..0.69).contains(&u));
+            let frame = !shop && ((u - 0.5).abs() < 0.025 || !(0.33..=0.79).contains(&v) || !(0.31..0.69).contains(&u));
             if frame {
                 return [206.0, 204.0, 198.0];
             }

@@ -43,7 +43,7 @@ pub(super) struct Chart {
 
 impl Chart {
     pub fn draw(&self, page: &mut String) {
-        let drawn = self.lines.iter().map(|line| Drawn::new(line)).collect::<Vec<_>>();
+        let drawn = self.lines.iter().map(Drawn::new).collect::<Vec<_>>();
         let middle = drawn.iter().flat_map(|line| line.middle.iter().copied());
         let Some((first, last, low, high)) = self.extent(middle) else {
             return;

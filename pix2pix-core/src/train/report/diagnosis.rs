@@ -246,7 +246,7 @@ mod tests {
             for step in 1..=400 / l1.len() as u64 {
                 let step = part as u64 * (400 / l1.len() as u64) + step;
                 // Losses of real runs swing from step to step.
-                let swing = if step % 2 == 0 { 1.3 } else { 0.7 };
+                let swing = if step.is_multiple_of(2) { 1.3 } else { 0.7 };
                 records.push(Record::Step(StepRecord {
                     step,
                     epoch: 0,

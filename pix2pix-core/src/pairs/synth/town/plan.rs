@@ -96,6 +96,16 @@ pub(super) enum Roof {
     Flat,
 }
 
+/// A building to be, in the coordinates of its block.
+struct Footprint {
+    local: Point,
+    half: Point,
+    height: f64,
+    roof: Roof,
+    /// Its number in the block.
+    at: i64,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tree {
     pub trunk: Point,
@@ -408,7 +418,10 @@ impl Plan {
                         let roof = if random(7, at) < 0.65 { Roof::Gable } else { Roof::Hip };
                         let turned = random(8, at) < 0.3;
                         let half = if turned { [half[1], half[0].min(half[1] + 1.5)] } else { half };
-                        self.add_building(block, [x, y], half, 5.5 + 2.5 * random(9, at), roof, at);
+                        self.add_building(
+                            block,
+                            Footprint { local: [x, y], half, height: 5.5 + 2.5 * random(9, at), roof, at },
+                        );
                     }
                 }
             }
@@ -430,7 +443,10 @@ impl Plan {
                         let x = (lot as f64 + 0.5) * pitch - block.half[0];
                         let y = side * (block.half[1] - half[1]);
                         let roof = if random(7, at) < 0.6 { Roof::Flat } else { Roof::Gable };
-                        self.add_building(block, [x, y], half, 10.0 + 9.0 * random(9, at), roof, at);
+                        self.add_building(
+                            block,
+                            Footprint { local: [x, y], half, height: 10.0 + 9.0 * random(9, at), roof, at },
+                        );
                     }
                 }
             }
@@ -441,20 +457,24 @@ impl Plan {
                     let half = [pitch / 2.0 - 2.0 - 3.0 * random(3, at), block.half[1] * (0.5 + 0.4 * random(4, at))];
                     let x = (at as f64 + 0.5) * pitch - block.half[0];
                     let y = (random(5, at) - 0.5) * 2.0 * (block.half[1] - half[1]);
-                    self.add_building(block, [x, y], half, 8.0 + 4.0 * random(9, at), Roof::Flat, at);
+                    self.add_building(
+                        block,
+                        Footprint { local: [x, y], half, height: 8.0 + 4.0 * random(9, at), roof: Roof::Flat, at },
+                    );
                 }
             }
             Kind::Park | Kind::Pitch | Kind::Parking | Kind::Field if random(1, 0) < 0.3 => {
                 // A pavilion, a club house, a barn, in a corner.
                 let half = [5.0, 3.8];
                 let corner = [block.half[0] - half[0] - 2.0, -(block.half[1] - half[1] - 2.0)];
-                self.add_building(block, corner, half, 5.0, Roof::Gable, 0);
+                self.add_building(block, Footprint { local: corner, half, height: 5.0, roof: Roof::Gable, at: 0 });
             }
             _ => {}
         }
     }
 
-    fn add_building(&mut self, block: &Block, local: Point, half: Point, height: f64, roof: Roof, at: i64) {
+    fn add_building(&mut self, block: &Block, footprint: Footprint) {
+        let Footprint { local, half, height, roof, at } = footprint;
         let fits = half[0] > 2.2
             && half[1] > 2.2
             && local[0].abs() + half[0] <= block.half[0] + 0.01

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::Result;
 use pix2pix_core::{
     pairs::{
-        check::{ChannelValues, CheckReport, check, contact_sheet},
+        check::{ChannelValues, CheckReport, check, contact_sheet, describe_shift},
         layout::find_pairs,
     },
     pixel::encode::write_picture,
@@ -48,15 +48,24 @@ fn text(report: &CheckReport, root: &str) -> String {
     lines.push(format!("source    {}{}", histogram(&report.source_sizes), values(&report.source_values)));
     lines.push(format!("target    {}{}", histogram(&report.target_sizes), values(&report.target_values)));
     lines.extend(report.notes.iter().map(|note| format!("note      {note}")));
-    if report.bad.is_empty() && report.suspicious.is_empty() {
+    if let Some(shift) = report.shift {
+        lines.push(format!("shift     over all pairs the target seems to lie {}", describe_shift(shift)));
+    }
+    if report.bad.is_empty() && report.suspicious.is_empty() && report.shift.is_none() {
         lines.push("nothing bad or suspicious".into());
     }
     if !report.bad.is_empty() {
-        lines.push(format!("{} files cannot be used:", report.bad.len()));
+        lines.push(match report.bad.len() {
+            1 => "1 file cannot be used:".into(),
+            many => format!("{many} files cannot be used:"),
+        });
         lines.extend(report.bad.iter().map(|bad| format!("  {bad}")));
     }
     if !report.suspicious.is_empty() {
-        lines.push(format!("{} things to look at:", report.suspicious.len()));
+        lines.push(match report.suspicious.len() {
+            1 => "1 thing to look at:".into(),
+            many => format!("{many} things to look at:"),
+        });
         lines.extend(
             report.suspicious.iter().map(|found| format!("  {}/{}: {}", found.split, found.name, found.reason)),
         );

@@ -6,21 +6,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    BadFile, DecodedPair, PairFiles, PairPath, PairSet, PairsConfig, PairsError, SourcePixels, Split, read::read_pair,
+    BadFile, DecodedPair, PairFiles, PairPath, PairSet, PairsConfig, PairsError, SourcePixels, Split,
+    alignment::Correlations, read::read_pair,
 };
 use crate::pixel::{Picture, Planes, resize::bicubic};
 
 /// Spread of values on [0, 1] under which a picture counts as blank.
 const BLANK_SPREAD: f64 = 0.004;
-/// Side of the pictures that alignment is looked for on.
-const ALIGNMENT_SIDE: usize = 64;
-/// Largest shift that is looked for, in pixels of those.
-const MOST_SHIFT: isize = 8;
-/// Correlation of edges that a shifted pair must reach to be suspicious.
-const STRONG_CORRELATION: f64 = 0.3;
-/// By how much the best shift must beat no shift.
-const CORRELATION_MARGIN: f64 = 0.15;
-
 /// What a data set holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
@@ -40,6 +32,8 @@ pub struct CheckReport {
     pub target_values: Vec<ChannelValues>,
     /// Files that cannot be used.
     pub bad: Vec<BadFile>,
+    /// The shift of the targets, right and down as percentages of width and height, when one stands out over all pairs.
+    pub shift: Option<(i32, i32)>,
     /// Pairs that a person should look at.
     pub suspicious: Vec<Suspicion>,
     /// What was left out or decided on the way.
@@ -75,6 +69,7 @@ struct Looked {
     target: Vec<Moments>,
     reasons: Vec<String>,
     source_hash: u64,
+    alignment: Option<Correlations>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -117,10 +112,12 @@ pub fn check(set: &PairSet, config: &PairsConfig, progress: &(dyn Fn(usize) + Sy
         source_values: Vec::new(),
         target_values: Vec::new(),
         bad: Vec::new(),
+        shift: None,
         suspicious: Vec::new(),
         notes: set.notes.clone(),
     };
     let (mut source, mut target) = (Vec::new(), Vec::new());
+    let mut alignment = None::<Correlations>;
     let mut seen = HashMap::<u64, &PairPath>::new();
     for (path, looked) in &looked {
         *report.counts.entry(path.split).or_default() += 1;
@@ -137,6 +134,11 @@ pub fn check(set: &PairSet, config: &PairsConfig, progress: &(dyn Fn(usize) + Sy
         *report.modes.entry(looked.mode.clone()).or_default() += 1;
         add_all(&mut source, &looked.source);
         add_all(&mut target, &looked.target);
+        match (&mut alignment, &looked.alignment) {
+            (Some(sum), Some(one)) => sum.add(one),
+            (sum @ None, one) => *sum = one.clone(),
+            (Some(_), None) => {}
+        }
         let mut suspect = |reason: String| {
             report.suspicious.push(Suspicion { name: path.name.clone(), split: path.split, reason });
         };
@@ -152,6 +154,7 @@ pub fn check(set: &PairSet, config: &PairsConfig, progress: &(dyn Fn(usize) + Sy
             }
         }
     }
+    report.shift = alignment.as_ref().and_then(Correlations::shift);
     report.source_values = source.iter().map(Moments::values).collect();
     report.target_values = target.iter().map(Moments::values).collect();
     report
@@ -213,6 +216,16 @@ fn first_file(path: &PairPath) -> &std::path::Path {
     }
 }
 
+/// A shift in words.
+pub fn describe_shift((x, y): (i32, i32)) -> String {
+    let part = |shift: i32, positive: &str, negative: &str| match shift {
+        0 => None,
+        _ => Some(format!("{} % {}", shift.abs(), if shift > 0 { positive } else { negative })),
+    };
+    let parts = [part(x, "to the right", "to the left"), part(y, "down", "up")];
+    format!("{} of the source", parts.into_iter().flatten().collect::<Vec<_>>().join(" and "))
+}
+
 fn add_all(total: &mut Vec<Moments>, more: &[Moments]) {
     if total.is_empty() {
         *total = vec![Moments::default(); more.len()];
@@ -250,20 +263,19 @@ fn look(pair: &DecodedPair) -> Looked {
     if let SourcePixels::Picture(picture) = &pair.source {
         if *picture == pair.target {
             reasons.push("source and target are identical".into());
-        } else if !blank(&source)
-            && !blank(&target)
-            && let Some((x, y)) = misalignment(picture, &pair.target)
-        {
-            let percent = |shift: isize| shift.unsigned_abs() * 100 / ALIGNMENT_SIDE;
-            reasons.push(format!(
-                "source and target fit better when shifted by about {} % across and {} % down",
-                percent(x),
-                percent(y)
-            ));
         }
     }
+    let edges = match &pair.source {
+        SourcePixels::Picture(picture) if !blank(&source) && *picture != pair.target => Some(picture.clone()),
+        SourcePixels::Picture(_) => None,
+        SourcePixels::Labels { labels, .. } => Some(labels.to_colors()),
+    };
+    let alignment = edges.filter(|_| !blank(&target)).map(|source| Correlations::of(&source, &pair.target));
+    if let Some(shift) = alignment.as_ref().and_then(Correlations::shift) {
+        reasons.push(format!("the target seems to lie {}", describe_shift(shift)));
+    }
     let mode = format!("{source_kind} -> {}", kind(&pair.target));
-    Looked { source_size: pair.source.size(), target_size, mode, source, target, reasons, source_hash }
+    Looked { source_size: pair.source.size(), target_size, mode, source, target, reasons, source_hash, alignment }
 }
 
 fn moments(planes: &Planes) -> Vec<Moments> {
@@ -284,57 +296,16 @@ fn hash(values: impl Iterator<Item = u64>) -> u64 {
     values.fold(0xcbf2_9ce4_8422_2325, |hash, value| (hash ^ value).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
-/// The shift that makes the edges of both pictures fit much better than none, when there is one.
-fn misalignment(source: &Picture, target: &Picture) -> Option<(isize, isize)> {
-    let (source, target) = (edges(source), edges(target));
-    let unshifted = correlation(&source, &target, 0, 0);
-    let shifts = -MOST_SHIFT..=MOST_SHIFT;
-    let all = shifts.clone().flat_map(|y| shifts.clone().map(move |x| (x, y)));
-    let (best, at) =
-        all.map(|(x, y)| (correlation(&source, &target, x, y), (x, y))).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    let far = at.0.abs().max(at.1.abs()) >= 2;
-    (far && best >= STRONG_CORRELATION && best >= unshifted + CORRELATION_MARGIN).then_some(at)
-}
-
-/// Gradient magnitudes of a small gray version.
-fn edges(picture: &Picture) -> Vec<f64> {
-    let small = bicubic(&picture.to_u8().to_channels(1), ALIGNMENT_SIDE, ALIGNMENT_SIDE);
-    let value = |x: usize, y: usize| f64::from(small.pixel(x.min(ALIGNMENT_SIDE - 1), y.min(ALIGNMENT_SIDE - 1))[0]);
-    let at = |i: usize| {
-        let (x, y) = (i % ALIGNMENT_SIDE, i / ALIGNMENT_SIDE);
-        (value(x + 1, y) - value(x, y)).hypot(value(x, y + 1) - value(x, y))
-    };
-    (0..ALIGNMENT_SIDE * ALIGNMENT_SIDE).map(at).collect()
-}
-
-/// Pearson correlation over the part where both lie, with `b` shifted.
-fn correlation(a: &[f64], b: &[f64], shift_x: isize, shift_y: isize) -> f64 {
-    let side = ALIGNMENT_SIDE as isize;
-    let (mut n, mut sa, mut sb, mut saa, mut sbb, mut sab) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-    // All shifts are compared on the same inner part, so that borders do not decide.
-    for y in MOST_SHIFT..side - MOST_SHIFT {
-        for x in MOST_SHIFT..side - MOST_SHIFT {
-            let va = a[(y * side + x) as usize];
-            let vb = b[((y + shift_y) * side + x + shift_x) as usize];
-            n += 1.0;
-            sa += va;
-            sb += vb;
-            saa += va * va;
-            sbb += vb * vb;
-            sab += va * vb;
-        }
-    }
-    let covariance = sab - sa * sb / n;
-    let spread = ((saa - sa * sa / n) * (sbb - sb * sb / n)).sqrt();
-    if spread > 0.0 { covariance / spread } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{pairs::layout::find_pairs, pixel::encode::write_picture, seed};
+    use crate::{
+        pairs::{layout::find_pairs, synth},
+        pixel::encode::write_picture,
+        seed,
+    };
 
     /// Blocks of random gray: many edges, all different.
     fn blocks(number: u64, shift: usize) -> Picture {
@@ -363,7 +334,8 @@ mod tests {
         }
         write(root, "same.png", &blocks(9, 0), &blocks(9, 0));
         write(root, "blank.png", &blocks(10, 0), &Picture::filled(128, 128, &[7, 7, 7]));
-        write(root, "shifted.png", &blocks(11, 0), &inverse(&blocks(11, 10)));
+        let (satellite, map) = synth::town_window(5, 0, (140, 128));
+        write(root, "shifted.png", &satellite.crop(0, 0, 128, 128), &map.crop(12, 0, 128, 128));
         write(root, "twin.png", &blocks(0, 0), &inverse(&blocks(12, 0)));
         std::fs::write(root.join("zero.png"), b"").expect("written");
         std::fs::write(root.join("text.jpg"), b"hello").expect("written");
@@ -379,7 +351,7 @@ mod tests {
         let expected = [
             ("blank", "the target is "),
             ("same", "source and tar"),
-            ("shifted", "source and tar"),
+            ("shifted", "the target see"),
             ("twin", "same source pi"),
         ];
         assert_eq!(named, expected, "{:?}", report.suspicious);

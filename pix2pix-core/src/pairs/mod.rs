@@ -2,6 +2,7 @@
 //!
 //! Knows pictures, not tensors and not burn.
 
+mod alignment;
 pub mod augment;
 pub mod check;
 pub mod layout;

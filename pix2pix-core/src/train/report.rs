@@ -201,11 +201,11 @@ fn head(page: &mut String, input: &ReportInput, sorted: &Sorted<'_>, findings: &
         put!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
     };
     if let Some(start) = sorted.start {
-        fact("Pairs", format!("{} trained on, {} validated with", start.num_train_pairs, start.num_val_pairs));
+        fact("Pairs", format!("{} to train, {} to validate", start.num_train_pairs, start.num_val_pairs));
     }
     if let Some((generator, discriminator)) = input.num_parameters {
         let millions = |count: usize| format!("{:.2} M", count as f64 / 1e6);
-        fact("Parameters", format!("{} generator, {} discriminator", millions(generator), millions(discriminator)));
+        fact("Parameters", format!("G {}, D {}", millions(generator), millions(discriminator)));
     }
     if let Some(step) = sorted.steps.last() {
         let pace = step.step as f64 / step.seconds.max(1e-9);

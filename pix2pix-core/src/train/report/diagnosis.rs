@@ -70,10 +70,11 @@ pub fn diagnose(records: &[Record], scale: DiscriminatorScale) -> Vec<Finding> {
     findings.extend(starved(&steps));
     findings.extend(pairs(start));
     let healthy = findings.iter().all(|finding| finding.severity == Severity::Info);
+    findings.extend(texture(start, &validations));
     findings.extend(improving(&validations, finish));
     if healthy && !steps.is_empty() {
-        let detail = "Both networks are in balance, the validation scores beat the baselines where there are any, and training \
-                      did not wait for data.";
+        let detail = "Both networks are in balance, validation L1 beats the baselines where there are any, and training did \
+                      not wait for data.";
         findings.insert(0, finding(Severity::Info, "This run looks healthy", detail.into(), ""));
     }
     if findings.is_empty() {
@@ -161,6 +162,18 @@ fn baseline(start: Option<&StartRecord>, validations: &[&ValidationRecord]) -> O
         format!("Validation L1 is {last:.4}; {} has {:.4}.", beating.0, beating.1),
         "Train longer. If that does not help, look whether the direction is right and the pairs are aligned (p2p check).",
     ))
+}
+
+fn texture(start: Option<&StartRecord>, validations: &[&ValidationRecord]) -> Option<Finding> {
+    let (last, mean) = (validations.last()?.scores.ssim, start?.baseline_mean_picture?.ssim);
+    (last < mean).then(|| {
+        finding(
+            Severity::Info,
+            "Rougher than the targets",
+            format!("Validation SSIM is {last:.3}; always giving the mean picture of the targets has {mean:.3}."),
+            "The fakes hold texture where the targets are smooth, which training for longer mostly settles.",
+        )
+    })
 }
 
 fn overfitting(validations: &[&ValidationRecord]) -> Option<Finding> {
@@ -298,6 +311,11 @@ mod tests {
         assert_eq!(titles(&log(0.4, 0.4, 0.0, &worse), SCALE), ["Overfitting"]);
         let bad = [(0.5, 0.5), (0.4, 0.4)];
         assert_eq!(titles(&log(0.4, 0.4, 0.0, &bad), SCALE), ["Not better than a baseline that learnt nothing"]);
+        let mut rough = log(0.4, 0.4, 0.0, &GOOD);
+        if let Record::Validation(last) = rough.last_mut().expect("records") {
+            last.scores.ssim = 0.1;
+        }
+        assert!(titles(&rough, SCALE).contains(&"Rougher than the targets".to_owned()));
     }
 
     #[test]

@@ -453,7 +453,7 @@ mod tests {
     fn the_page_holds_everything_itself_and_escapes_names() {
         let page = render(&input((1..=50).map(step).collect()));
         assert!(page.contains("&lt;b&gt;&amp;&quot;x&quot;") && !page.contains("<b>&"));
-        assert!(page.contains("a&lt;b, fake after step 100") && page.contains("54.41 M generator"));
+        assert!(page.contains("a&lt;b, fake after step 100") && page.contains("G 54.41 M, D 2.77 M"));
         for outside in ["http://", "https://", "src=\"/", "@import"] {
             assert!(!page.replace("http://www.w3.org/2000/svg", "").contains(outside), "{outside}");
         }

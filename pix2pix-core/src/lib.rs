@@ -7,6 +7,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod device;
 pub mod evaluate;
+pub mod kernels;
 pub mod loss;
 pub mod metrics;
 pub mod networks;

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use pix2pix_core::{
-    device::{Device, DeviceKind, DeviceName},
+    device::{Device, DeviceName},
     metrics::Scores,
     pairs::{PairSet, PairsError, Split, check::usable, layout::find_pairs},
     train::{
@@ -66,7 +66,6 @@ pub fn train_in(
         config,
         pairs,
         device,
-        on_host: matches!(name.kind, DeviceKind::Flex | DeviceKind::Ndarray),
         device_name: name.to_string(),
     };
     let outcome = train(job, &mut observer);

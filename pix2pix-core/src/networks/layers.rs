@@ -4,13 +4,45 @@ use burn::{
     module::{Module, Param},
     tensor::{
         Tensor,
-        module::{conv_transpose2d, conv2d, interpolate},
-        ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions},
+        activation::{leaky_relu, relu},
+        module::{conv2d, interpolate},
+        ops::{ConvOptions, InterpolateMode, InterpolateOptions},
     },
 };
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
+use crate::kernels::{self, BlockSpec, Direction};
+
+/// What a convolution does to what it reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Activation {
+    /// Nothing.
+    None,
+    /// Zero below zero.
+    Relu,
+    /// A fifth of it below zero: encoder and discriminator.
+    Leaky,
+}
+
+impl Activation {
+    /// Slope below zero.
+    const fn slope(self) -> f32 {
+        match self {
+            Self::None => 1.0,
+            Self::Relu => 0.0,
+            Self::Leaky => 0.2,
+        }
+    }
+
+    fn forward(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::None => x,
+            Self::Relu => relu(x),
+            Self::Leaky => leaky_relu(x, f64::from(self.slope())),
+        }
+    }
+}
 
 /// Side of the kernels of the U-Net and the PatchGAN.
 pub(super) const KERNEL: usize = 4;
@@ -66,11 +98,17 @@ impl Convolution {
     }
 
     /// # Shapes
-    /// - `x`: `[batch, channels_in, height, width]`
+    /// - `x`: `[batch, channels_in, height, width]`, read through `activation`
     /// - returns: `[batch, channels_out, (height + 2 * padding - kernel) / stride + 1, ...]`
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        let [_, _, kernel, _] = weight.dims();
+        if (kernel, self.padding) == (KERNEL, 1) {
+            let direction = Direction::Down { stride: self.stride };
+            return kernels::convolve(x, None, weight, bias, BlockSpec { direction, slope: activation.slope() });
+        }
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        conv2d(activation.forward(x), weight, bias, options)
     }
 }
 
@@ -94,16 +132,21 @@ impl UpConvolution {
     }
 
     /// # Shapes
-    /// - `x`: `[batch, channels_in, height, width]`
+    /// - `x`: `[batch, channels_x, height, width]`, read through `activation`; `skip` likewise, its channels come first
     /// - returns: `[batch, channels_out, 2 * height, 2 * width]`
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
         match self.upsampling {
             Upsampling::Transposed => {
-                let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
-                conv_transpose2d(x, self.weight.val(), bias, options)
+                let spec = BlockSpec { direction: Direction::Up, slope: activation.slope() };
+                kernels::convolve(x, skip, self.weight.val(), bias, spec)
             }
             Upsampling::ResizeConv => {
+                let x = match skip {
+                    Some(skip) => Tensor::cat(vec![skip, x], 1),
+                    None => x,
+                };
+                let x = activation.forward(x);
                 let [_, _, height, width] = x.dims();
                 let options =
                     InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);

@@ -5,16 +5,13 @@
 
 use burn::{
     module::{Module, Param, RunningState},
-    tensor::{
-        Tensor,
-        module::{batch_norm, batch_norm_train},
-    },
+    tensor::{Tensor, module::batch_norm},
 };
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
+use crate::kernels::{EPSILON, Group, normalised};
 
-const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
 /// Which normalisation a network uses.
@@ -86,7 +83,7 @@ impl Norm {
                 }
                 Statistics::Batch { track } => {
                     let [batch, _, height, width] = x.dims();
-                    let result = batch_norm_train(x, gamma.val(), beta.val(), EPSILON);
+                    let result = normalised(x, Some(gamma.val()), Some(beta.val()), Group::Batch);
                     if track {
                         let count = (batch * height * width) as f64;
                         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
@@ -96,20 +93,10 @@ impl Norm {
                     result.output
                 }
             },
-            _ if self.kind == NormKind::Instance => instance_norm(x),
+            _ if self.kind == NormKind::Instance => normalised(x, None, None, Group::Picture).output,
             _ => x,
         }
     }
-}
-
-/// Normalises every channel of every picture by itself.
-fn instance_norm(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    let device = x.device();
-    let merged = x.reshape([1, batch * channels, height, width]);
-    let gamma = Tensor::ones([batch * channels], &device);
-    let beta = Tensor::zeros([batch * channels], &device);
-    batch_norm_train(merged, gamma, beta, EPSILON).output.reshape([batch, channels, height, width])
 }
 
 /// Moves a running statistic towards the one of this batch.

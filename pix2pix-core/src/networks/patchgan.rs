@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Mode, NetworkError, NormKind,
-    blocks::PatchBlock,
+    blocks::{DownBlock, DownOptions},
     init::Init,
-    layers::{Convolution, Geometry, KERNEL},
+    layers::{Activation, Convolution, Geometry, KERNEL},
 };
 
 /// The largest multiple of the base width.
@@ -67,20 +67,25 @@ impl DiscriminatorConfig {
         let bias = self.norm.needs_bias();
         let width = |level: usize| self.width * WIDEST.min(1 << level);
         let mut blocks = Vec::new();
+        let mut block = |channels: [usize; 2], geometry| {
+            // The first block reads pictures: no activation before it, no norm behind it, and always a bias.
+            let first = blocks.is_empty();
+            let norm = if first { NormKind::None } else { self.norm };
+            let options = DownOptions { activate: !first, geometry, norm, bias: bias || first };
+            blocks.push(DownBlock::new(channels, options, init));
+        };
         let last = match self.kind {
             DiscriminatorKind::Pixel => {
-                blocks.push(PatchBlock::new([self.in_channels, width(0)], NormKind::None, true, Geometry::PIXEL, init));
-                blocks.push(PatchBlock::new([width(0), width(1)], self.norm, bias, Geometry::PIXEL, init));
+                block([self.in_channels, width(0)], Geometry::PIXEL);
+                block([width(0), width(1)], Geometry::PIXEL);
                 Convolution::new([width(1), 1], bias, Geometry::PIXEL, init)
             }
             DiscriminatorKind::Patch => {
-                blocks.push(PatchBlock::new([self.in_channels, width(0)], NormKind::None, true, Geometry::HALVE, init));
+                block([self.in_channels, width(0)], Geometry::HALVE);
                 for level in 1..self.num_layers {
-                    let channels = [width(level - 1), width(level)];
-                    blocks.push(PatchBlock::new(channels, self.norm, bias, Geometry::HALVE, init));
+                    block([width(level - 1), width(level)], Geometry::HALVE);
                 }
-                let channels = [width(self.num_layers - 1), width(self.num_layers)];
-                blocks.push(PatchBlock::new(channels, self.norm, bias, Geometry::KEEP, init));
+                block([width(self.num_layers - 1), width(self.num_layers)], Geometry::KEEP);
                 Convolution::new([width(self.num_layers), 1], true, Geometry::KEEP, init)
             }
         };
@@ -123,7 +128,7 @@ impl DiscriminatorConfig {
 /// The discriminator: logits, never probabilities.
 #[derive(Module, Debug)]
 pub struct PatchGan {
-    blocks: Vec<PatchBlock>,
+    blocks: Vec<DownBlock>,
     last: Convolution,
 }
 
@@ -137,7 +142,7 @@ impl PatchGan {
     pub fn forward(&self, source: Tensor<4>, target: Tensor<4>, mode: Mode) -> Tensor<4> {
         let pair = Tensor::cat(vec![source, target], 1);
         let x = self.blocks.iter().fold(pair, |x, block| block.forward(x, mode));
-        self.last.forward(x)
+        self.last.forward(x, Activation::Leaky)
     }
 }
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Mode, NetworkError, NormKind, Upsampling,
-    blocks::{DownBlock, UpBlock, UpOptions},
+    blocks::{DownBlock, DownOptions, UpBlock, UpOptions},
     init::Init,
+    layers::Geometry,
 };
 
 /// The least number of downsamplings: the widths 1, 2, 4, 8, 8 times the base.
@@ -69,7 +70,8 @@ impl UnetConfig {
                 let input = if level == 0 { self.in_channels } else { widths[level - 1] };
                 let plain = level == 0 || level == self.depth - 1;
                 let norm = if plain { NormKind::None } else { self.norm };
-                DownBlock::new([input, widths[level]], level > 0, norm, bias, init)
+                let options = DownOptions { activate: level > 0, geometry: Geometry::HALVE, norm, bias };
+                DownBlock::new([input, widths[level]], options, init)
             })
             .collect();
         let decoder = (0..self.depth)
@@ -169,12 +171,12 @@ impl Unet {
             x = block.forward(x, mode);
             skips.push(x.clone());
         }
+        // The innermost result is what the decoder begins with; all others meet it on the way up.
         skips.pop();
+        let mut skip = None;
         for (layer, block) in self.decoder.iter().enumerate() {
-            x = block.forward(x, mode, layer);
-            if let Some(skip) = skips.pop() {
-                x = Tensor::cat(vec![skip, x], 1);
-            }
+            x = block.forward(x, skip, mode, layer);
+            skip = skips.pop();
         }
         x.tanh()
     }

@@ -1,7 +1,6 @@
 //! Adam (Kingma and Ba 2015) over all parameters of a network.
 //!
-//! On CPU devices parameters and moments are updated in place, in one pass over memory; elsewhere with the device's own
-//! tensor operations. Both compute the same formula.
+//! The arithmetic is one operation of [`kernels`](crate::kernels).
 
 use std::collections::BTreeMap;
 
@@ -9,13 +8,12 @@ use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{Gradients, Tensor, TensorData},
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Entry;
-
-/// Values that one thread updates at a time.
-const CHUNK: usize = 1 << 14;
+use crate::{
+    checkpoint::Entry,
+    kernels::{self, AdamRates},
+};
 
 /// Constants of Adam. `Default` is the paper's: 2e-4, 0.5, 0.999, 1e-8.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,13 +40,12 @@ impl Default for AdamConfig {
 pub struct Adam {
     moments: BTreeMap<String, [Tensor<1>; 2]>,
     num_updates: u64,
-    on_host: bool,
 }
 
 impl Adam {
-    /// No moments yet. `on_host` chooses the in-place update, for devices whose tensors are host memory.
-    pub fn new(on_host: bool) -> Self {
-        Self { moments: BTreeMap::new(), num_updates: 0, on_host }
+    /// No moments yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Moves every parameter that has a gradient.
@@ -61,10 +58,12 @@ impl Adam {
     ) -> M {
         self.num_updates += 1;
         let power = i32::try_from(self.num_updates).unwrap_or(i32::MAX);
-        let rates = Rates {
-            step: learning_rate / (1.0 - config.beta1.powi(power)),
-            root: (1.0 - config.beta2.powi(power)).sqrt().recip(),
-            config: config.clone(),
+        let rates = AdamRates {
+            step: (learning_rate / (1.0 - config.beta1.powi(power))) as f32,
+            root: (1.0 - config.beta2.powi(power)).sqrt().recip() as f32,
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            epsilon: config.epsilon as f32,
         };
         network.map(&mut Updater { adam: self, gradients, rates, path: Vec::new() })
     }
@@ -91,7 +90,6 @@ impl Adam {
     pub fn restore(
         mut tensors: BTreeMap<String, TensorData>,
         num_updates: u64,
-        on_host: bool,
         device: &burn::tensor::Device,
     ) -> Result<Self, String> {
         let mut moments = BTreeMap::new();
@@ -106,7 +104,7 @@ impl Adam {
         }
         match tensors.into_keys().next() {
             Some(left) => Err(left),
-            None => Ok(Self { moments, num_updates, on_host }),
+            None => Ok(Self { moments, num_updates }),
         }
     }
 
@@ -116,19 +114,10 @@ impl Adam {
     }
 }
 
-/// What is the same for all parameters of one update.
-struct Rates {
-    /// Learning rate over the first moment's bias correction.
-    step: f64,
-    /// One over the root of the second moment's bias correction.
-    root: f64,
-    config: AdamConfig,
-}
-
 struct Updater<'a> {
     adam: &'a mut Adam,
     gradients: &'a mut Gradients,
-    rates: Rates,
+    rates: AdamRates,
     path: Vec<String>,
 }
 
@@ -143,11 +132,7 @@ impl ModuleMapper for Updater<'_> {
         let gradient = gradient.without_autodiff().reshape([-1]);
         let path = self.path.join(".");
         let moments = self.adam.moments.remove(&path).unwrap_or_else(|| [values.zeros_like(), values.zeros_like()]);
-        let (values, moments) = if self.adam.on_host {
-            in_place(values, gradient, moments, &self.rates)
-        } else {
-            by_tensors(values, gradient, moments, &self.rates)
-        };
+        let (values, moments) = kernels::adam(values, gradient, moments, self.rates);
         self.adam.moments.insert(path, moments);
         Param::from_mapped_value(id, Tensor::from_inner(values.reshape(dims)).require_grad(), mapper)
     }
@@ -159,52 +144,6 @@ impl ModuleMapper for Updater<'_> {
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.pop();
     }
-}
-
-/// One pass over values, moments and gradient, in the memory that they have.
-fn in_place(
-    values: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: [Tensor<1>; 2],
-    rates: &Rates,
-) -> (Tensor<1>, [Tensor<1>; 2]) {
-    let device = values.device();
-    let [first, second] = moments;
-    let [mut values, gradient, mut first, mut second] = [values, gradient, first, second].map(Tensor::into_data);
-    let (beta1, beta2) = (rates.config.beta1 as f32, rates.config.beta2 as f32);
-    let (step, root, epsilon) = (rates.step as f32, rates.root as f32, rates.config.epsilon as f32);
-    let floats = "parameters, gradients and moments are 32-bit floats";
-    values
-        .as_mut_slice::<f32>()
-        .expect(floats)
-        .par_chunks_mut(CHUNK)
-        .zip(first.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
-        .zip(second.as_mut_slice::<f32>().expect(floats).par_chunks_mut(CHUNK))
-        .zip(gradient.as_slice::<f32>().expect(floats).par_chunks(CHUNK))
-        .for_each(|(((values, first), second), gradient)| {
-            for (((value, m), v), &g) in values.iter_mut().zip(first).zip(second).zip(gradient) {
-                *m = beta1 * *m + (1.0 - beta1) * g;
-                *v = beta2 * *v + (1.0 - beta2) * g * g;
-                *value -= step * *m / (v.sqrt() * root + epsilon);
-            }
-        });
-    let back = |data| Tensor::from_data(data, &device);
-    (back(values), [back(first), back(second)])
-}
-
-/// The same formula in tensor operations.
-fn by_tensors(
-    values: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: [Tensor<1>; 2],
-    rates: &Rates,
-) -> (Tensor<1>, [Tensor<1>; 2]) {
-    let [first, second] = moments;
-    let (beta1, beta2) = (rates.config.beta1, rates.config.beta2);
-    let first = first * beta1 + gradient.clone() * (1.0 - beta1);
-    let second = second * beta2 + gradient.square() * (1.0 - beta2);
-    let moved = first.clone() * rates.step / (second.clone().sqrt() * rates.root + rates.config.epsilon);
-    (values - moved, [first, second])
 }
 
 #[cfg(test)]
@@ -226,10 +165,10 @@ mod tests {
         }
     }
 
-    fn run(on_host: bool, num_updates: usize) -> (TensorData, TensorData, Adam) {
+    fn run(num_updates: usize) -> (TensorData, TensorData, Adam) {
         let device = Device::flex().autodiff();
         let mut network = two(&device);
-        let mut adam = Adam::new(on_host);
+        let mut adam = Adam::new();
         let config = AdamConfig { learning_rate: 0.1, ..Default::default() };
         for _ in 0..num_updates {
             let loss = network.weight.val().square().sum() + (network.bias.val() * 3.0).sum();
@@ -241,12 +180,10 @@ mod tests {
 
     #[test]
     fn the_first_update_moves_every_value_by_the_learning_rate_against_its_gradient() {
-        for on_host in [true, false] {
-            let (weight, bias, _) = run(on_host, 1);
-            let expected = TensorData::from([[0.9_f32, -1.9], [0.4, 2.9]]);
-            weight.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
-            bias.assert_approx_eq::<f32>(&TensorData::from([0.15_f32, -0.85]), Tolerance::absolute(1e-5));
-        }
+        let (weight, bias, _) = run(1);
+        let expected = TensorData::from([[0.9_f32, -1.9], [0.4, 2.9]]);
+        weight.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+        bias.assert_approx_eq::<f32>(&TensorData::from([0.15_f32, -0.85]), Tolerance::absolute(1e-5));
     }
 
     #[test]
@@ -260,22 +197,20 @@ mod tests {
             let (m_hat, v_hat) = (m / (1.0 - 0.5_f64.powi(t)), v / (1.0 - 0.999_f64.powi(t)));
             w -= 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
         }
-        for on_host in [true, false] {
-            let found = run(on_host, 5).0.iter::<f32>().next().expect("the first weight");
-            assert!((f64::from(found) - w).abs() < 1e-5, "{found} and {w}");
-        }
+        let found = run(5).0.iter::<f32>().next().expect("the first weight");
+        assert!((f64::from(found) - w).abs() < 1e-5, "{found} and {w}");
     }
 
     #[test]
     fn restored_moments_go_on_as_if_nothing_had_happened() {
         let device = Device::flex();
-        let (.., adam) = run(true, 3);
+        let (.., adam) = run(3);
         let saved = adam.entries("adam").into_iter().map(|entry| {
             let name = entry.name.strip_prefix("adam.").expect("the group").to_owned();
             (name, (entry.fetch)())
         });
         let saved = saved.collect::<BTreeMap<_, _>>();
-        let restored = Adam::restore(saved.clone(), 3, true, &device).expect("whole");
+        let restored = Adam::restore(saved.clone(), 3, &device).expect("whole");
         assert_eq!(restored.num_updates(), adam.num_updates());
         for (path, moments) in &adam.moments {
             for (before, after) in moments.iter().zip(&restored.moments[path]) {
@@ -284,6 +219,6 @@ mod tests {
         }
         let mut broken = saved;
         broken.remove("second.bias");
-        assert_eq!(Adam::restore(broken, 3, true, &device).err(), Some("second.bias".into()));
+        assert_eq!(Adam::restore(broken, 3, &device).err(), Some("second.bias".into()));
     }
 }

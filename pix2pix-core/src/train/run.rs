@@ -41,8 +41,6 @@ pub struct TrainJob {
     pub pairs: PairSet,
     /// The device.
     pub device: Device,
-    /// Whether the device's tensors are host memory.
-    pub on_host: bool,
     /// The device's name, for the report.
     pub device_name: String,
 }
@@ -179,7 +177,7 @@ struct Run {
 
 impl Run {
     fn prepare(job: TrainJob, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let TrainJob { folder, config, pairs, device, on_host, .. } = job;
+        let TrainJob { folder, config, pairs, device, .. } = job;
         let device = device.autodiff();
         let train = pairs.split(Split::Train);
         if train.is_empty() {
@@ -194,8 +192,8 @@ impl Run {
 
         let resumed = if paths.latest().is_file() { Some(Checkpoint::open(&paths.latest())?) } else { None };
         let (state, progress) = match resumed {
-            Some(checkpoint) => restore(checkpoint, &config, &resolved, &train, &device, on_host)?,
-            None => (begin(&config, &resolved, &device, on_host)?, None),
+            Some(checkpoint) => restore(checkpoint, &config, &resolved, &train, &device)?,
+            None => (begin(&config, &resolved, &device)?, None),
         };
         let num_parameters = (num_parameters(&state.generator), num_parameters(&state.discriminator));
         let log = LogWriter::open(&paths.log(), progress.as_ref().map_or(0, |progress| progress.log_position))?;
@@ -559,13 +557,12 @@ fn begin(
     config: &TrainConfig,
     resolved: &Resolved,
     device: &Device,
-    on_host: bool,
 ) -> Result<TrainState, NetworkError> {
     Ok(TrainState {
         generator: resolved.generator.init(config.seed, device)?,
         discriminator: resolved.discriminator.init(config.seed, device)?,
-        adam_generator: Adam::new(on_host),
-        adam_discriminator: Adam::new(on_host),
+        adam_generator: Adam::new(),
+        adam_discriminator: Adam::new(),
         pool: ImagePool::new(config.pool_size),
         step: 0,
     })
@@ -578,7 +575,6 @@ fn restore(
     resolved: &Resolved,
     train: &[PairPath],
     device: &Device,
-    on_host: bool,
 ) -> Result<(TrainState, Option<Progress>), TrainError> {
     let path = checkpoint.path().to_owned();
     let not_resumable = |reason: String| TrainError::NotResumable { path: path.clone(), reason };
@@ -603,7 +599,7 @@ fn restore(
         load_state(resolved.discriminator.init(0, device)?, checkpoint.read_group("discriminator")?).map_err(misfit)?;
     let plain = device.clone().without_autodiff();
     let mut adam = |group: &str, updates| -> Result<Adam, TrainError> {
-        Adam::restore(checkpoint.read_group(group)?, updates, on_host, &plain)
+        Adam::restore(checkpoint.read_group(group)?, updates, &plain)
             .map_err(|name| not_resumable(format!("moment {group}.{name} has no partner")))
     };
     let adam_generator = adam("adam_generator", progress.updates_generator)?;

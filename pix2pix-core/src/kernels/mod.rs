@@ -1,0 +1,207 @@
+//! Our own operations on burn's backends, at the grain of a block: activation, 4x4 convolution, norm; and Adam.
+//!
+//! Each operation has a body composed of burn's operations, which every backend runs, and a hand-written one for the CPU
+//! (`flex`), forward and backward. Knows tensors; nothing of networks, files or flags. The only room with `unsafe` code: vectors
+//! of the processor and memory that threads share by agreement. docs/kernels.md explains the algorithms.
+
+#![expect(unsafe_code, reason = "vector instructions, and memory that threads share by agreement, each with its argument")]
+
+mod adam;
+mod autodiff;
+mod bilinear;
+mod composed;
+mod convolve;
+mod flex;
+mod geometry;
+mod lanes;
+mod norm;
+mod parallel;
+mod product;
+mod transforms;
+
+#[cfg(test)]
+mod tests;
+
+use burn::{
+    backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor},
+    tensor::Tensor,
+};
+
+pub use adam::AdamRates;
+pub use lanes::Simd;
+
+/// Added to variances (the field's constant).
+pub const EPSILON: f64 = 1e-5;
+
+/// Which way a convolution goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A convolution: height and width shrink to `(side - 2) / stride + 1`.
+    Down {
+        /// 1 or 2.
+        stride: usize,
+    },
+    /// A transposed convolution with stride 2: height and width double.
+    Up,
+}
+
+/// Over what the statistics of a norm are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Batch, height and width.
+    Batch,
+    /// Height and width of each picture.
+    Picture,
+}
+
+/// What a block does, beside its tensors. Kernels are 4x4 with padding 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BlockSpec {
+    /// Which way the convolution goes.
+    pub direction: Direction,
+    /// The convolution reads `max(x, slope * x)`: 0 is a ReLU, 0.2 the field's leaky one, 1 leaves values as they are.
+    pub slope: f32,
+}
+
+/// A tensor, or none.
+#[derive(Clone, Debug, ExtensionType)]
+pub enum Maybe<B: Backend> {
+    /// There is one.
+    Given(FloatTensor<B>),
+    /// There is none.
+    Absent,
+}
+
+impl<B: Backend> Maybe<B> {
+    fn into_option(self) -> Option<FloatTensor<B>> {
+        match self {
+            Self::Given(tensor) => Some(tensor),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// The operations, on the primitives of a backend. [`convolve`], [`normalised`] and [`adam`] are their faces.
+#[backend_extension(
+    Flex,
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu")),
+    Fusion: cfg(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu")),
+    Autodiff
+)]
+pub trait BlockOps: Backend {
+    /// See [`convolve`](super::kernels::convolve).
+    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
+    fn block_convolve(
+        x: FloatTensor<Self>,
+        #[extension_type] skip: Maybe<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Maybe<Self>,
+        spec: BlockSpec,
+    ) -> FloatTensor<Self> {
+        composed::convolve::<Self>(x, skip.into_option(), weight, bias.into_option(), spec)
+    }
+
+    /// See [`normalised`](super::kernels::normalised).
+    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
+    fn block_normalise(
+        x: FloatTensor<Self>,
+        #[extension_type] gain: Maybe<Self>,
+        #[extension_type] offset: Maybe<Self>,
+        group: Group,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed::normalise::<Self>(x, gain.into_option(), offset.into_option(), group)
+    }
+
+    /// See [`adam`](super::kernels::adam).
+    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
+    fn adam_update(
+        values: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        rates: AdamRates,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed::adam::<Self>(values, gradient, [first, second], rates)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+mod reference {
+    #![expect(deprecated, reason = "the reference that tests compare the default device with")]
+    use burn::backend::{Autodiff, NdArray, autodiff::checkpoint::strategy::CheckpointStrategy};
+
+    impl super::BlockOps for NdArray {}
+    impl<C: CheckpointStrategy> super::BlockOps for Autodiff<NdArray, C> {}
+}
+
+fn maybe(tensor: Option<Tensor<1>>) -> Maybe<Dispatch> {
+    tensor.map_or(Maybe::Absent, |tensor| Maybe::Given(tensor.into_dispatch()))
+}
+
+/// Activation and convolution.
+///
+/// # Shapes
+/// - `x`: `[batch, channels, height, width]`; `skip`: the same with its own channels, which come first
+/// - `weight`: `[channels_out, channels_in, 4, 4]` down, `[channels_in, channels_out, 4, 4]` up
+/// - `bias`: `[channels_out]`
+/// - returns: `[batch, channels_out, height', width']` by the direction
+pub fn convolve(
+    x: Tensor<4>,
+    skip: Option<Tensor<4>>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    spec: BlockSpec,
+) -> Tensor<4> {
+    let skip = skip.map_or(Maybe::Absent, |skip| Maybe::Given(skip.into_dispatch()));
+    let result = <Dispatch as BlockOps>::block_convolve(
+        x.into_dispatch(),
+        skip,
+        weight.into_dispatch(),
+        maybe(bias),
+        spec,
+    );
+    Tensor::from_dispatch(result)
+}
+
+/// What a norm gives.
+#[derive(Clone, Debug)]
+pub struct Normalised {
+    /// `[batch, channels, height, width]`.
+    pub output: Tensor<4>,
+    /// Means: `[channels]`, or `[batch * channels]` for groups of one picture. Carries no gradient.
+    pub mean: Tensor<1>,
+    /// Biased variances, likewise.
+    pub variance: Tensor<1>,
+}
+
+/// `(x - mean) / sqrt(variance + EPSILON) * gain + offset` with the statistics of `x` itself.
+///
+/// # Shapes
+/// - `x`: `[batch, channels, height, width]`
+/// - `gain`, `offset`: `[channels]`; 1 and 0 when there are none
+pub fn normalised(x: Tensor<4>, gain: Option<Tensor<1>>, offset: Option<Tensor<1>>, group: Group) -> Normalised {
+    let (output, mean, variance) =
+        <Dispatch as BlockOps>::block_normalise(x.into_dispatch(), maybe(gain), maybe(offset), group);
+    Normalised {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
+/// One update of Adam (Kingma and Ba 2015); in place where the memory is not shared. Gives values and moments.
+///
+/// # Shapes
+/// - `values`, `gradient`, `moments`: one shape, without autodiff
+pub fn adam<const D: usize>(
+    values: Tensor<D>,
+    gradient: Tensor<D>,
+    moments: [Tensor<D>; 2],
+    rates: AdamRates,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let [first, second] = moments.map(Tensor::into_dispatch);
+    let (values, first, second) =
+        <Dispatch as BlockOps>::adam_update(values.into_dispatch(), gradient.into_dispatch(), first, second, rates);
+    (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
+}

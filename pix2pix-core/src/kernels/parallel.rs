@@ -1,0 +1,79 @@
+//! Work shared between threads, and memory that each thread keeps for itself.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+/// Runs `work` for every number below `count`, on all threads.
+pub(super) fn parallel(count: usize, work: impl Fn(usize) + Sync + Send) {
+    if count <= 1 {
+        (0..count).for_each(work);
+    } else {
+        (0..count).into_par_iter().with_max_len(1).for_each(work);
+    }
+}
+
+/// A pointer that several threads write through, each to places of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(*mut f32);
+
+// SAFETY: whoever dereferences the pointer answers for the places being disjoint.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    pub fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Sixteen floats on a cache line of their own.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// Floats that begin on a cache line. What they hold at first is not specified.
+#[derive(Default)]
+pub(super) struct Buffer(Vec<Line>);
+
+impl Buffer {
+    pub fn new(count: usize) -> Self {
+        Self(vec![Line([0.0; 16]); count.div_ceil(16)])
+    }
+
+    fn grow(&mut self, count: usize) {
+        let lines = count.div_ceil(16);
+        if self.0.len() < lines {
+            self.0 = vec![Line([0.0; 16]); lines];
+        }
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        // SAFETY: lines are sixteen floats without padding.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
+    }
+}
+
+thread_local! {
+    static KEPT: Cell<Buffer> = const { Cell::new(Buffer(Vec::new())) };
+}
+
+/// Lends this thread's own memory, cut into parts of the given sizes, each on a cache line.
+pub(super) fn with_scratch<const N: usize>(sizes: [usize; N], work: impl FnOnce([*mut f32; N])) {
+    let mut buffer = KEPT.take();
+    buffer.grow(sizes.iter().map(|size| size.next_multiple_of(16)).sum());
+    let mut rest = buffer.as_mut_slice().as_mut_ptr();
+    let parts = sizes.map(|size| {
+        let part = rest;
+        // SAFETY: the buffer holds the sum of the rounded sizes.
+        rest = unsafe { rest.add(size.next_multiple_of(16)) };
+        part
+    });
+    work(parts);
+    KEPT.set(buffer);
+}

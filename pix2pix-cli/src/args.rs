@@ -16,6 +16,9 @@ pub struct Cli {
     /// Say nothing but results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Use at most these vector instructions of the processor
+    #[arg(long, value_enum, global = true, value_name = "SET", env = "P2P_SIMD", hide_env_values = true)]
+    pub simd: Option<SimdArg>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -376,9 +379,31 @@ pub struct DatasetsArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
     #[command(subcommand)]
-    pub what: BenchCommand,
+    pub what: Option<BenchCommand>,
+    /// Size of pictures
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256")]
+    pub size: Size,
+    /// Channels after the first convolution, of both networks
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub width: usize,
+    /// Pictures in a batch
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// Threads; all processors by default
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Steps and forward passes that are counted, after two that are not
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub count: usize,
+    /// Device to compute on
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -414,6 +439,7 @@ macro_rules! choices {
 }
 
 choices! {
+    SimdArg { Portable, Avx2, Avx512 }
     Norm { Batch, Instance, None }
     UpsamplingArg { Transposed, ResizeConv }
     AdversarialArg { Vanilla, Lsgan, Hinge }

@@ -10,15 +10,32 @@ mod printer;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pix2pix_core::kernels::Simd;
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, SimdArg},
     printer::Printer,
 };
+
+/// Training and loading free and take megabytes at every step, which the system's allocator hands back and clears anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn limit(simd: SimdArg) {
+    match simd {
+        SimdArg::Portable => Simd::Portable,
+        SimdArg::Avx2 => Simd::Wide,
+        SimdArg::Avx512 => Simd::Widest,
+    }
+    .limit();
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.quiet);
+    if let Some(simd) = cli.simd {
+        limit(simd);
+    }
     let result = match cli.command {
         Command::Train(args) => commands::train::run(*args, &printer),
         Command::Translate(args) => commands::translate::run(&args, &printer),

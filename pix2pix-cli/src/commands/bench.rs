@@ -1,22 +1,52 @@
-//! `p2p bench`.
+//! `p2p bench`: how long a forward pass and a training step take, and how many pairs a second the loader gives.
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::Result;
-use pix2pix_core::pairs::{
-    PairsConfig,
-    augment::AugmentConfig,
-    layout::find_pairs,
-    loader::{Loader, LoaderConfig},
+use anyhow::{Context, Result};
+use pix2pix_core::{
+    batch::{PairBatch, stack},
+    kernels::Simd,
+    networks::{DiscriminatorConfig, Mode, UnetConfig},
+    pairs::{
+        Pair, PairsConfig,
+        augment::AugmentConfig,
+        layout::find_pairs,
+        loader::{Loader, LoaderConfig},
+    },
+    pixel::Planes,
+    train::{
+        TrainConfig,
+        pix2pix::{Phase, TrainState},
+    },
 };
 
+use super::train::peak_memory_mib;
 use crate::{
     args::{BenchArgs, BenchCommand},
     printer::result,
 };
 
+/// Passes before those that are counted.
+const WARM_UP: usize = 2;
+const PHASES: [(Phase, &str); 5] = [
+    (Phase::GeneratorForward, "generator_forward_s"),
+    (Phase::Discriminator, "discriminator_s"),
+    (Phase::DiscriminatorAdam, "discriminator_adam_s"),
+    (Phase::GeneratorBackward, "generator_backward_s"),
+    (Phase::GeneratorAdam, "generator_adam_s"),
+];
+
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let BenchCommand::Loader { pairs, size, threads, cache_mib, repeat, json } = &args.what;
+    match &args.what {
+        Some(BenchCommand::Loader { .. }) => loader(args),
+        None => networks(args),
+    }
+}
+
+fn loader(args: &BenchArgs) -> Result<ExitCode> {
+    let Some(BenchCommand::Loader { pairs, size, threads, cache_mib, repeat, json }) = &args.what else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let config = PairsConfig { val_fraction: 0.0, ..Default::default() };
     let set = find_pairs(pairs, &config, 0)?;
     let augment = AugmentConfig { width: size.width, height: size.height, ..Default::default() };
@@ -36,4 +66,91 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         result(&format!("{count} pairs, {per_second:.1} pairs/s with {threads} threads"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn networks(args: &BenchArgs) -> Result<ExitCode> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
+    }
+    let plain = args.device.open()?;
+    let device = plain.clone().autodiff();
+    let (width, height) = (args.size.width, args.size.height);
+    let generator =
+        UnetConfig { width: args.width, depth: UnetConfig::depth_for(width, height)?, ..Default::default() };
+    let discriminator = DiscriminatorConfig { width: args.width, ..Default::default() };
+    let config = TrainConfig::default();
+    // Any values in the range of pictures serve.
+    let picture = |seed: usize| Planes {
+        channels: 3,
+        height,
+        width,
+        values: (0..3 * height * width).map(|at| ((at + seed) * 7919 % 2003) as f32 / 1001.5 - 1.0).collect(),
+    };
+    let pair = |seed| Pair { name: String::new(), source: picture(seed), target: picture(seed + 1) };
+    let pairs = (0..args.batch).map(|at| pair(2 * at)).collect::<Vec<_>>();
+
+    let unet = generator.init(0, &plain)?;
+    let source = stack(pairs.iter().map(|pair| pair.source.clone()).collect(), &plain);
+    let forward = median(args.count, || {
+        let began = Instant::now();
+        unet.forward(source.clone(), Mode::image()).into_data();
+        began.elapsed().as_secs_f64()
+    });
+    drop(unet);
+
+    let mut state = Some(TrainState::begin(&config, &generator, &discriminator, &device)?);
+    let batch = PairBatch::new(pairs, &device);
+    let mut parts = PHASES.map(|_| Vec::new());
+    let step = median(args.count, || {
+        let before = state.take().expect("a state is put back after every step");
+        let began = Instant::now();
+        let mut last = began;
+        let (after, _) = before.train_step(batch.clone(), &config, config.adam.learning_rate, &mut |phase| {
+            let now = Instant::now();
+            for ((known, _), part) in PHASES.iter().zip(&mut parts) {
+                if *known == phase {
+                    part.push((now - last).as_secs_f64());
+                }
+            }
+            last = now;
+        });
+        state = Some(after);
+        began.elapsed().as_secs_f64()
+    });
+    let parts = parts.map(|seconds| middle(seconds[WARM_UP..].to_vec()));
+    let memory = peak_memory_mib();
+    let pairs = args.batch as f64 / step;
+    if args.json {
+        let mut value = serde_json::json!({
+            "device": args.device.to_string(), "size": [width, height], "width": args.width, "batch": args.batch,
+            "threads": rayon::current_num_threads(), "simd": format!("{:?}", Simd::current()).to_lowercase(),
+            "forward_s": forward, "step_s": step, "pairs_per_s": pairs, "peak_memory_mib": memory,
+        });
+        for ((_, name), seconds) in PHASES.iter().zip(parts) {
+            value[name] = seconds.into();
+        }
+        result(&value.to_string())?;
+    } else {
+        let mut lines = vec![format!("forward {:.1} ms", forward * 1e3), format!("step {:.1} ms", step * 1e3)];
+        for ((_, name), seconds) in PHASES.iter().zip(parts) {
+            let name = name.trim_end_matches("_s").replace('_', " ");
+            lines.push(format!("  {name} {:.1} ms", seconds * 1e3));
+        }
+        lines.extend(memory.map(|memory| format!("peak memory {memory:.0} MiB")));
+        result(&lines.join("\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The median of `count` runs after those that warm up.
+fn median(count: usize, mut seconds: impl FnMut() -> f64) -> f64 {
+    for _ in 0..WARM_UP {
+        seconds();
+    }
+    middle((0..count.max(1)).map(|_| seconds()).collect())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

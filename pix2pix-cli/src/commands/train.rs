@@ -61,13 +61,7 @@ pub fn train_in(
     printer: &Printer,
 ) -> Result<Outcome> {
     let mut observer = Watcher::new(printer)?;
-    let job = TrainJob {
-        folder,
-        config,
-        pairs,
-        device,
-        device_name: name.to_string(),
-    };
+    let job = TrainJob { folder, config, pairs, device, device_name: name.to_string() };
     let outcome = train(job, &mut observer);
     observer.bar.finish_and_clear();
     Ok(outcome?)
@@ -312,9 +306,13 @@ impl Observer for Watcher {
     }
 
     fn peak_memory_mib(&self) -> Option<f64> {
-        // Linux tells; elsewhere the report goes without.
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
-        kib.parse::<f64>().ok().map(|kib| kib / 1024.0)
+        peak_memory_mib()
     }
+}
+
+/// Largest memory of this process so far. Linux tells; elsewhere nobody does.
+pub fn peak_memory_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+    kib.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

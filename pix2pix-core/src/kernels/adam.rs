@@ -70,8 +70,7 @@ impl Work for Update {
                 let first = L::load_first(self.first.add(at), left);
                 let second = L::load_first(self.second.add(at), left);
                 let first = first.mul(L::splat(beta1)).add(gradient.mul(L::splat(1.0 - beta1)));
-                let second =
-                    second.mul(L::splat(beta2)).add(gradient.mul(gradient).mul(L::splat(1.0 - beta2)));
+                let second = second.mul(L::splat(beta2)).add(gradient.mul(gradient).mul(L::splat(1.0 - beta2)));
                 let root = second.sqrt().mul(L::splat(root)).add(L::splat(epsilon));
                 let values = L::load_first(self.values.add(at), left);
                 let moved = first.mul(L::splat(step)).div(root);

@@ -49,8 +49,7 @@ impl Backward<Flex, 4> for Convolve {
     fn backward(self, ops: Ops<ConvolveStep, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node);
         let [x, skip, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let wanted =
-            Wanted { inputs: x.is_some() || skip.is_some(), weight: weight.is_some(), bias: bias.is_some() };
+        let wanted = Wanted { inputs: x.is_some() || skip.is_some(), weight: weight.is_some(), bias: bias.is_some() };
         let found = ops.state.backward(gradient, wanted);
         drop(ops.state);
         let ConvolveGradients { x: of_x, skip: of_skip, weight: of_weight, bias: of_bias } = found;

@@ -58,9 +58,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Transform<R, SIDE> for T
     const MATRIX: [[f32; SIDE]; R] = transposed(kernel::<M, R, SIDE>());
 }
 
-const fn transposed<const ROWS: usize, const COLUMNS: usize>(
-    matrix: [[f32; COLUMNS]; ROWS],
-) -> [[f32; ROWS]; COLUMNS] {
+const fn transposed<const ROWS: usize, const COLUMNS: usize>(matrix: [[f32; COLUMNS]; ROWS]) -> [[f32; ROWS]; COLUMNS] {
     let mut result = [[0.0; ROWS]; COLUMNS];
     let mut row = 0;
     while row < ROWS {

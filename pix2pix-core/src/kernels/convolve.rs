@@ -256,9 +256,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Frame<M, R, SIDE> {
             let (first, count) = part(number % groups, TRANSFORMED, num_tiles);
             let strides = Self::strides(num_tiles, num_channels, Self::depth(num_channels));
             // SAFETY: every block and tile has a place of its own.
-            let to = unsafe {
-                shared.get().add(number / groups * Self::big_block(num_tiles) + first * strides.tile)
-            };
+            let to = unsafe { shared.get().add(number / groups * Self::big_block(num_tiles) + first * strides.tile) };
             let range = Range { tile: tile + first, num_tiles: count, channel, num_channels };
             run(Gather { frame: *self, from, range, to, strides });
         });
@@ -347,32 +345,38 @@ fn correlate_by<const M: usize, const R: usize, const SIDE: usize>(
         let size = frame.tiles_in_cache().min(total);
         parallel(total.div_ceil(size), |number| {
             let (tile, num_tiles) = part(number, size, total);
-            with_scratch([frame.big_points(num_tiles), Frame::<M, R, SIDE>::small_chunk(num_tiles)], |[points, sums]| {
-                for at in 0..frame.num_big() {
-                    let (channel, num_channels) = part(at, Frame::<M, R, SIDE>::BIG, geometry.big_channels);
-                    let strides =
-                        Frame::<M, R, SIDE>::strides(num_tiles, num_channels, Frame::<M, R, SIDE>::depth(num_channels));
-                    // SAFETY: blocks lie one behind the other in this thread's memory.
-                    let to = unsafe { points.add(at * Frame::<M, R, SIDE>::big_block(num_tiles)) };
-                    let range = Range { tile, num_tiles, channel, num_channels };
-                    run(Gather { frame, from, range, to, strides });
-                }
-                for chunk in 0..frame.num_small() {
+            with_scratch(
+                [frame.big_points(num_tiles), Frame::<M, R, SIDE>::small_chunk(num_tiles)],
+                |[points, sums]| {
                     for at in 0..frame.num_big() {
-                        let block = frame.block(chunk, at);
-                        // SAFETY: as above; prepared weights lie block by block.
-                        unsafe {
-                            let points = points.add(at * Frame::<M, R, SIDE>::big_block(num_tiles));
-                            let number = chunk * frame.num_big() + at;
-                            let prepared = prepared.get().add(number * Frame::<M, R, SIDE>::PREPARED);
-                            multiply(sums, points, num_tiles, block, prepared);
-                        }
+                        let (channel, num_channels) = part(at, Frame::<M, R, SIDE>::BIG, geometry.big_channels);
+                        let strides = Frame::<M, R, SIDE>::strides(
+                            num_tiles,
+                            num_channels,
+                            Frame::<M, R, SIDE>::depth(num_channels),
+                        );
+                        // SAFETY: blocks lie one behind the other in this thread's memory.
+                        let to = unsafe { points.add(at * Frame::<M, R, SIDE>::big_block(num_tiles)) };
+                        let range = Range { tile, num_tiles, channel, num_channels };
+                        run(Gather { frame, from, range, to, strides });
                     }
-                    let (channel, num_channels) = part(chunk, CHUNK, geometry.small_channels);
-                    let range = Range { tile, num_tiles, channel, num_channels };
-                    run(Lower { frame, from: sums, point: apart(num_tiles * CHUNK), range, to });
-                }
-            });
+                    for chunk in 0..frame.num_small() {
+                        for at in 0..frame.num_big() {
+                            let block = frame.block(chunk, at);
+                            // SAFETY: as above; prepared weights lie block by block.
+                            unsafe {
+                                let points = points.add(at * Frame::<M, R, SIDE>::big_block(num_tiles));
+                                let number = chunk * frame.num_big() + at;
+                                let prepared = prepared.get().add(number * Frame::<M, R, SIDE>::PREPARED);
+                                multiply(sums, points, num_tiles, block, prepared);
+                            }
+                        }
+                        let (channel, num_channels) = part(chunk, CHUNK, geometry.small_channels);
+                        let range = Range { tile, num_tiles, channel, num_channels };
+                        run(Lower { frame, from: sums, point: apart(num_tiles * CHUNK), range, to });
+                    }
+                },
+            );
         });
         return;
     }
@@ -385,40 +389,43 @@ fn correlate_by<const M: usize, const R: usize, const SIDE: usize>(
         parallel(frame.num_small() * slabs, |number| {
             let chunk = number / slabs;
             let (first, count) = part(number % slabs, SLAB, num_tiles);
-            with_scratch([Frame::<M, R, SIDE>::small_chunk(count), Frame::<M, R, SIDE>::PREPARED], |[sums, prepared]| {
-                for at in 0..frame.num_big() {
-                    let block = frame.block(chunk, at);
-                    let depth = Frame::<M, R, SIDE>::depth(block.num_big);
-                    run(Prepare::<M, R, SIDE> {
-                        geometry: *geometry,
-                        weights: weights.as_ptr(),
-                        block,
-                        to: prepared,
-                    });
-                    for product in 0..products {
-                        // SAFETY: blocks of points lie one behind the other, products in each, tiles in these.
-                        unsafe {
-                            let base = at * Frame::<M, R, SIDE>::big_block(num_tiles);
-                            run(Product {
-                                c: sums.add(product * apart(count * CHUNK)),
-                                c_row: CHUNK,
-                                a: points.get().add(base + product * apart(num_tiles * depth) + first * depth),
-                                a_row: depth,
-                                a_step: 1,
-                                b: prepared.add(product * Frame::<M, R, SIDE>::prepared_point(block.num_big)),
-                                b_step: CHUNK,
-                                rows: count,
-                                columns: CHUNK,
-                                depth,
-                                accumulate: block.big > 0,
-                            });
+            with_scratch(
+                [Frame::<M, R, SIDE>::small_chunk(count), Frame::<M, R, SIDE>::PREPARED],
+                |[sums, prepared]| {
+                    for at in 0..frame.num_big() {
+                        let block = frame.block(chunk, at);
+                        let depth = Frame::<M, R, SIDE>::depth(block.num_big);
+                        run(Prepare::<M, R, SIDE> {
+                            geometry: *geometry,
+                            weights: weights.as_ptr(),
+                            block,
+                            to: prepared,
+                        });
+                        for product in 0..products {
+                            // SAFETY: blocks of points lie one behind the other, products in each, tiles in these.
+                            unsafe {
+                                let base = at * Frame::<M, R, SIDE>::big_block(num_tiles);
+                                run(Product {
+                                    c: sums.add(product * apart(count * CHUNK)),
+                                    c_row: CHUNK,
+                                    a: points.get().add(base + product * apart(num_tiles * depth) + first * depth),
+                                    a_row: depth,
+                                    a_step: 1,
+                                    b: prepared.add(product * Frame::<M, R, SIDE>::prepared_point(block.num_big)),
+                                    b_step: CHUNK,
+                                    rows: count,
+                                    columns: CHUNK,
+                                    depth,
+                                    accumulate: block.big > 0,
+                                });
+                            }
                         }
                     }
-                }
-                let (channel, num_channels) = part(chunk, CHUNK, geometry.small_channels);
-                let range = Range { tile: tile + first, num_tiles: count, channel, num_channels };
-                run(Lower { frame, from: sums, point: apart(count * CHUNK), range, to });
-            });
+                    let (channel, num_channels) = part(chunk, CHUNK, geometry.small_channels);
+                    let range = Range { tile: tile + first, num_tiles: count, channel, num_channels };
+                    run(Lower { frame, from: sums, point: apart(count * CHUNK), range, to });
+                },
+            );
         });
     }
 }
@@ -527,8 +534,9 @@ fn spread_by<const M: usize, const R: usize, const SIDE: usize>(
                             row,
                         });
                         // SAFETY: chunks lie one behind the other, products in each, tiles in these.
-                        let points =
-                            unsafe { points.get().add(chunk * Frame::<M, R, SIDE>::small_chunk(num_tiles) + first * CHUNK) };
+                        let points = unsafe {
+                            points.get().add(chunk * Frame::<M, R, SIDE>::small_chunk(num_tiles) + first * CHUNK)
+                        };
                         multiply(sums, points, [count, num_tiles], block, prepared);
                     }
                     let strides = Frame::<M, R, SIDE>::strides(count, num_channels, row);
@@ -581,11 +589,8 @@ fn weigh_by<const M: usize, const R: usize, const SIDE: usize>(
             let scratch = if at_once { Frame::<M, R, SIDE>::PREPARED } else { 0 };
             with_scratch([scratch], |[own]| {
                 // SAFETY: every block has its own sums.
-                let sums = if at_once {
-                    own
-                } else {
-                    unsafe { sums.get().add(number * Frame::<M, R, SIDE>::PREPARED) }
-                };
+                let sums =
+                    if at_once { own } else { unsafe { sums.get().add(number * Frame::<M, R, SIDE>::PREPARED) } };
                 for product in 0..products {
                     // SAFETY: blocks and chunks of points lie one behind the other, products in each, tiles in these.
                     unsafe {
@@ -684,8 +689,7 @@ mod tests {
         let most = if tile == 4 { 2e-4 } else { 2e-5 };
         let first = g.small_channels / 3;
         let parts = split(&y, g.small_channels, first);
-        let of_small =
-            Input { parts: [&parts[0], &parts[1]], channels: [first, g.small_channels - first], slope: 0.0 };
+        let of_small = Input { parts: [&parts[0], &parts[1]], channels: [first, g.small_channels - first], slope: 0.0 };
         let of_big = Input::one(&x, g.big_channels, 0.2);
         let mut found = vec![f32::NAN; g.small_len()];
         correlate(g, tile, of_big, &w, Output::one(&mut found, g.small_channels));

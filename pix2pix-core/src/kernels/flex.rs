@@ -264,8 +264,7 @@ impl NormStep {
         let rows = Rows { num_groups, num_rows: batch * height * width / num_groups, num_channels: channels };
         let statistics = norm::statistics(slice(&x), rows);
         let (gain, offset) = (gain.map(dense), offset.map(dense));
-        let [scale, shift] =
-            norm::affine(&statistics, channels, gain.as_ref().map(slice), offset.as_ref().map(slice));
+        let [scale, shift] = norm::affine(&statistics, channels, gain.as_ref().map(slice), offset.as_ref().map(slice));
         let mut values = unwritten(slice(&x).len());
         norm::scale(slice(&x), rows, &scale, &shift, &mut values);
         let output = picture(values, [batch, channels, height, width]);

@@ -86,10 +86,6 @@ impl Tiling {
     #[inline(always)]
     pub fn tile(&self, number: usize, m: usize) -> Tile {
         let row = number / self.columns;
-        Tile {
-            picture: row / self.rows,
-            row: row % self.rows * m,
-            column: number % self.columns * m,
-        }
+        Tile { picture: row / self.rows, row: row % self.rows * m, column: number % self.columns * m }
     }
 }

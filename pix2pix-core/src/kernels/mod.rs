@@ -4,7 +4,10 @@
 //! (`flex`), forward and backward. Knows tensors; nothing of networks, files or flags. The only room with `unsafe` code: vectors
 //! of the processor and memory that threads share by agreement. docs/kernels.md explains the algorithms.
 
-#![expect(unsafe_code, reason = "vector instructions, and memory that threads share by agreement, each with its argument")]
+#![expect(
+    unsafe_code,
+    reason = "vector instructions, and memory that threads share by agreement, each with its argument"
+)]
 
 mod adam;
 mod autodiff;
@@ -154,13 +157,8 @@ pub fn convolve(
     spec: BlockSpec,
 ) -> Tensor<4> {
     let skip = skip.map_or(Maybe::Absent, |skip| Maybe::Given(skip.into_dispatch()));
-    let result = <Dispatch as BlockOps>::block_convolve(
-        x.into_dispatch(),
-        skip,
-        weight.into_dispatch(),
-        maybe(bias),
-        spec,
-    );
+    let result =
+        <Dispatch as BlockOps>::block_convolve(x.into_dispatch(), skip, weight.into_dispatch(), maybe(bias), spec);
     Tensor::from_dispatch(result)
 }
 

@@ -127,8 +127,7 @@ fn gradients_equal_numerical_ones() {
             (result * weights).sum()
         };
         let bias = leaves.bias.clone();
-        let gradients =
-            run(leaves.x.clone(), leaves.skip.clone(), leaves.weight.clone(), bias.clone()).backward();
+        let gradients = run(leaves.x.clone(), leaves.skip.clone(), leaves.weight.clone(), bias.clone()).backward();
         let [x, weight] = [&leaves.x, &leaves.weight].map(|tensor| tensor.clone().without_autodiff());
         let skip = leaves.skip.clone().map(Tensor::without_autodiff);
         let bias = bias.map(Tensor::without_autodiff);
@@ -231,7 +230,8 @@ fn adam_by_hand_and_composed_agree_and_leave_shared_memory_alone() {
     let expected_first = first * 0.5 + gradient.clone() * 0.5;
     let expected_second = second * 0.9 + gradient.square() * 0.1;
     let moved = expected_first.clone() * 1e-2 / (expected_second.clone().sqrt() * 1.3 + 1e-8);
-    for (found, expected) in [(ours, values - moved), (moments[0].clone(), expected_first), (moments[1].clone(), expected_second)]
+    for (found, expected) in
+        [(ours, values - moved), (moments[0].clone(), expected_first), (moments[1].clone(), expected_second)]
     {
         found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
     }

@@ -1,12 +1,15 @@
 //! The pix2pix training step (Isola et al. 2017, section 3.3), in the order of the field's reference: fake, discriminator,
 //! generator. Knows batches and networks; nothing of files, epochs or logs.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 
 use super::{adam::Adam, config::TrainConfig, pool::ImagePool};
 use crate::{
     batch::PairBatch,
-    networks::{DropoutSeed, Mode, PatchGan, Unet},
+    networks::{DiscriminatorConfig, DropoutSeed, Mode, NetworkError, PatchGan, Unet, UnetConfig},
     seed,
 };
 
@@ -47,12 +50,53 @@ impl StepLosses {
     }
 }
 
+/// The parts of a step, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The generator makes the fake.
+    GeneratorForward,
+    /// The discriminator judges fake and target, and its gradients.
+    Discriminator,
+    /// Adam moves the discriminator.
+    DiscriminatorAdam,
+    /// The discriminator judges for the generator, and the generator's gradients.
+    GeneratorBackward,
+    /// Adam moves the generator.
+    GeneratorAdam,
+}
+
 impl TrainState {
-    /// One step of both networks on one batch.
+    /// Networks with fresh weights, drawn from the configuration's seed.
+    ///
+    /// # Errors
+    /// Networks that cannot be built.
+    pub fn begin(
+        config: &TrainConfig,
+        generator: &UnetConfig,
+        discriminator: &DiscriminatorConfig,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        Ok(Self {
+            generator: generator.init(config.seed, device)?,
+            discriminator: discriminator.init(config.seed, device)?,
+            adam_generator: Adam::new(),
+            adam_discriminator: Adam::new(),
+            pool: ImagePool::new(config.pool_size),
+            step: 0,
+        })
+    }
+
+    /// One step of both networks on one batch; `done` hears of each phase's end.
     ///
     /// # Shapes
     /// - `batch.source`, `batch.target`: `[batch, channels, height, width]` on the networks' autodiff device
-    pub fn train_step(self, batch: PairBatch, config: &TrainConfig, learning_rate: f64) -> (Self, StepLosses) {
+    pub fn train_step(
+        self,
+        batch: PairBatch,
+        config: &TrainConfig,
+        learning_rate: f64,
+        done: &mut dyn FnMut(Phase),
+    ) -> (Self, StepLosses) {
         let Self { generator, discriminator, mut adam_generator, mut adam_discriminator, mut pool, step } = self;
         let objective = &config.objective;
         let adversarial = objective.adversarial;
@@ -60,14 +104,17 @@ impl TrainState {
         let mode = Mode::training(DropoutSeed(seed::mix(config.seed, "dropout of step", step)));
 
         let fake = generator.forward(source.clone(), mode);
+        done(Phase::GeneratorForward);
 
         let [pooled_source, pooled_fake] =
             pool.query(source.clone(), fake.clone().detach(), seed::mix(config.seed, "pool of step", step));
         let d_fake = adversarial.d_fake(discriminator.forward(pooled_source, pooled_fake, mode));
         let d_real = adversarial.d_real(discriminator.forward(source.clone(), target.clone(), mode));
         let mut gradients = ((d_fake.clone() + d_real.clone()) * 0.5).backward();
+        done(Phase::Discriminator);
         let discriminator = adam_discriminator.update(discriminator, &mut gradients, &config.adam, learning_rate);
         drop(gradients);
+        done(Phase::DiscriminatorAdam);
 
         // The discriminator's own parameters take no part in the generator's step.
         let judge = discriminator.clone().no_grad();
@@ -76,8 +123,10 @@ impl TrainState {
         let g_l1 = objective.reconstruction.forward(fake, target);
         let loss = g_gan.clone() * objective.adversarial_weight + g_l1.clone() * objective.reconstruction_weight;
         let mut gradients = loss.backward();
+        done(Phase::GeneratorBackward);
         let generator = adam_generator.update(generator, &mut gradients, &config.adam, learning_rate);
 
+        done(Phase::GeneratorAdam);
         let losses = read([g_gan, g_l1, d_real, d_fake]);
         let state = Self { generator, discriminator, adam_generator, adam_discriminator, pool, step: step + 1 };
         (state, losses)

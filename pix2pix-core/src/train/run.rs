@@ -24,7 +24,7 @@ use crate::{
     batch::PairBatch,
     checkpoint::{self, Checkpoint, CheckpointError, Description, Entry, FORMAT},
     metrics::{Scores, compare},
-    networks::{NetworkError, TensorSpec, Unet, load_state, num_parameters, state_specs, visit_state},
+    networks::{TensorSpec, Unet, load_state, num_parameters, state_specs, visit_state},
     pairs::{PairPath, PairSet, Split, augment::fit, loader::Loader, read::read_pair},
     pixel::Picture,
     seed,
@@ -193,7 +193,7 @@ impl Run {
         let resumed = if paths.latest().is_file() { Some(Checkpoint::open(&paths.latest())?) } else { None };
         let (state, progress) = match resumed {
             Some(checkpoint) => restore(checkpoint, &config, &resolved, &train, &device)?,
-            None => (begin(&config, &resolved, &device)?, None),
+            None => (TrainState::begin(&config, &resolved.generator, &resolved.discriminator, &device)?, None),
         };
         let num_parameters = (num_parameters(&state.generator), num_parameters(&state.discriminator));
         let log = LogWriter::open(&paths.log(), progress.as_ref().map_or(0, |progress| progress.log_position))?;
@@ -330,7 +330,7 @@ impl Run {
         let factor = self.config.schedule.factor(state.step, self.steps_per_epoch());
         let learning_rate = self.config.adam.learning_rate * factor;
         let batch = PairBatch::new(pairs, &self.device);
-        let (state, losses) = state.train_step(batch, &self.config, learning_rate);
+        let (state, losses) = state.train_step(batch, &self.config, learning_rate, &mut |_| {});
         let step = state.step;
         self.state = Some(state);
         let record = StepRecord {
@@ -550,22 +550,6 @@ fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
         return wrong(format!("the optimiser needs a positive learning rate and betas below 1, found {adam:?}"));
     }
     Ok(())
-}
-
-/// Networks with fresh weights.
-fn begin(
-    config: &TrainConfig,
-    resolved: &Resolved,
-    device: &Device,
-) -> Result<TrainState, NetworkError> {
-    Ok(TrainState {
-        generator: resolved.generator.init(config.seed, device)?,
-        discriminator: resolved.discriminator.init(config.seed, device)?,
-        adam_generator: Adam::new(),
-        adam_discriminator: Adam::new(),
-        pool: ImagePool::new(config.pool_size),
-        step: 0,
-    })
 }
 
 /// Everything as the checkpoint left it.

@@ -17,6 +17,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("schedule.rs", &["burn", "crate::"]),
+    (
+        "kernels",
+        &[
+            "crate::pixel",
+            "crate::pairs",
+            "crate::batch",
+            "crate::networks",
+            "crate::loss",
+            "crate::metrics",
+            "crate::train",
+            "crate::checkpoint",
+        ],
+    ),
     ("pairs", &["burn", "crate::batch", "crate::networks", "crate::loss", "crate::train", "crate::checkpoint"]),
     ("batch.rs", &["crate::networks", "crate::loss", "crate::train", "crate::checkpoint", "crate::translate"]),
     (
@@ -90,5 +103,14 @@ fn the_core_prints_nothing_and_reads_neither_clock_nor_environment() {
         for name in ["println!", "eprintln!", "print!(", "Instant::now", "SystemTime", "std::env::", "env::var"] {
             assert!(!code.contains(name), "{file} uses {name}");
         }
+    }
+}
+
+#[test]
+fn unsafe_code_stays_in_the_kernels_and_in_the_question_to_the_driver() {
+    for (file, code) in below(core()) {
+        let allowed = file.contains("/src/kernels/") || file.ends_with("/src/device.rs");
+        let found = code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"));
+        assert!(allowed || !found, "{file} holds unsafe code");
     }
 }

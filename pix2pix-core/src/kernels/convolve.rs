@@ -768,7 +768,7 @@ mod tests {
             let mut found = vec![f32::NAN; g.small_len()];
             let to = Output { before: Some(Input::one(&y, 7, 0.2)), ..Output::one(&mut found, 7) };
             correlate(&g, tile, Input::one(&x, 9, 1.0), &w, to);
-            let expected = small.iter().zip(&y).map(|(v, y)| if *y > 0.0 { *v } else { 0.2_f32 as f64 * v });
+            let expected = small.iter().zip(&y).map(|(v, y)| if *y > 0.0 { *v } else { f64::from(0.2_f32) * v });
             assert!(error(&found, &expected.collect::<Vec<_>>()) < 2e-4);
             let mut found = vec![f32::NAN; g.big_len()];
             let to = Output { bias: Some(&bias_big), ..Output::one(&mut found, 9) };

@@ -43,7 +43,7 @@ impl BlockOps for Flex {
             return composed::normalise::<Self>(x, gain, offset, group);
         }
         let (output, step) = NormStep::forward(x, gain, offset, group);
-        let [mean, variance] = step.statistics.map(|values| vector(values));
+        let [mean, variance] = step.statistics.map(vector);
         (output, mean, variance)
     }
 

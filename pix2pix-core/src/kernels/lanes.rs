@@ -38,9 +38,9 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn load_columns(from: *const f32, stride: usize, count: usize) -> [Self; 16] {
         let mut turned = [[0.0_f32; MOST_LANES]; 16];
-        for row in 0..count {
-            for column in 0..16 {
-                turned[column][row] = unsafe { *from.add(row * stride + column) };
+        for (number, column) in turned.iter_mut().enumerate() {
+            for (row, value) in column.iter_mut().enumerate().take(count) {
+                *value = unsafe { *from.add(row * stride + number) };
             }
         }
         turned.map(|column| unsafe { Self::load(column.as_ptr()) })
@@ -53,9 +53,9 @@ pub(super) trait Lanes: Copy {
         for (column, turned) in columns.into_iter().zip(&mut turned) {
             unsafe { column.store(turned.as_mut_ptr()) };
         }
-        for row in 0..count {
-            for column in 0..16 {
-                unsafe { *to.add(row * stride + column) = turned[column][row] };
+        for (number, column) in turned.into_iter().enumerate() {
+            for (row, value) in column.into_iter().enumerate().take(count) {
+                unsafe { *to.add(row * stride + number) = value };
             }
         }
     }

@@ -93,7 +93,7 @@ impl<B: Backend> Maybe<B> {
     Autodiff
 )]
 pub trait BlockOps: Backend {
-    /// See [`convolve`](super::kernels::convolve).
+    /// See [`convolve`].
     #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn block_convolve(
         x: FloatTensor<Self>,
@@ -105,7 +105,7 @@ pub trait BlockOps: Backend {
         composed::convolve::<Self>(x, skip.into_option(), weight, bias.into_option(), spec)
     }
 
-    /// See [`normalised`](super::kernels::normalised).
+    /// See [`normalised`].
     #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn block_normalise(
         x: FloatTensor<Self>,
@@ -116,7 +116,7 @@ pub trait BlockOps: Backend {
         composed::normalise::<Self>(x, gain.into_option(), offset.into_option(), group)
     }
 
-    /// See [`adam`](super::kernels::adam).
+    /// See [`adam`].
     #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn adam_update(
         values: FloatTensor<Self>,

@@ -225,14 +225,11 @@ pub(super) fn total(x: &[f32], channels: usize) -> Vec<f32> {
 }
 
 /// Memory for values that are written before they are read.
+#[expect(clippy::uninit_vec, reason = "clearing megabytes that are overwritten at once costs as much as a pass")]
 pub(super) fn unwritten(count: usize) -> Vec<f32> {
     let mut values = Vec::<f32>::with_capacity(count);
-    // SAFETY: every pass that takes such memory writes all of it, and reads nothing before; floats have no invalid values and
-    // no destructor.
-    #[expect(clippy::uninit_vec, reason = "clearing megabytes that are overwritten at once costs as much as a pass")]
-    unsafe {
-        values.set_len(count);
-    }
+    // SAFETY: every pass that takes such memory writes all of it, and reads nothing before; floats have no destructor.
+    unsafe { values.set_len(count) };
     values
 }
 

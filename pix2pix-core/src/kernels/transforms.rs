@@ -109,6 +109,34 @@ unsafe fn store<L: Lanes, const FULL: bool>(value: L, to: *mut f32, count: usize
     unsafe { if FULL { value.store(to) } else { value.store_first(to, count) } }
 }
 
+/// The values of all points of a tile, `step` floats apart.
+#[inline(always)]
+unsafe fn read_points<L: Lanes, const FULL: bool, const SIDE: usize>(
+    from: *const f32,
+    step: usize,
+    count: usize,
+) -> [[L; SIDE]; SIDE] {
+    unsafe {
+        let mut points = [[L::splat(0.0); SIDE]; SIDE];
+        for (number, point) in points.as_flattened_mut().iter_mut().enumerate() {
+            *point = load::<L, FULL>(from.add(number * step), count);
+        }
+        points
+    }
+}
+
+#[inline(always)]
+unsafe fn write_points<L: Lanes, const FULL: bool, const SIDE: usize>(
+    points: &[[L; SIDE]; SIDE],
+    to: *mut f32,
+    step: usize,
+    count: usize,
+) {
+    for (number, point) in points.as_flattened().iter().enumerate() {
+        unsafe { store::<L, FULL>(*point, to.add(number * step), count) };
+    }
+}
+
 #[inline(always)]
 unsafe fn activate<L: Lanes>(x: L, slope: f32) -> L {
     unsafe { if slope == 1.0 { x } else { x.max(x.mul(L::splat(slope))) } }
@@ -232,7 +260,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Gather<M, R, SI
                 unsafe {
                     let to = self.to.add(number * self.strides.tile + phase * num_channels);
                     by_vectors!(L, num_channels, |at, left, FULL| {
-                        self.vector::<L, FULL>(&window, channel + at, to.add(at), left)
+                        self.vector::<L, FULL>(&window, channel + at, to.add(at), left);
                     });
                 }
             }
@@ -261,11 +289,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Gather<M, R, SIDE> {
                 }
             }
             let points = if M == 1 { x } else { sandwich::<L, ToPoints<M, false>, SIDE, SIDE>(&x) };
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    store::<L, FULL>(points[i][j], to.add((i * SIDE + j) * self.strides.point), left);
-                }
-            }
+            write_points::<L, FULL, SIDE>(&points, to, self.strides.point, left);
         }
     }
 }
@@ -292,7 +316,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Scatter<M, R, S
                 unsafe {
                     let from = self.from.add(number * self.strides.tile + phase * num_channels);
                     by_vectors!(L, num_channels, |at, left, FULL| {
-                        self.vector::<L, FULL>(&window, channel + at, from.add(at), left)
+                        self.vector::<L, FULL>(&window, channel + at, from.add(at), left);
                     });
                 }
             }
@@ -311,12 +335,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Scatter<M, R, SIDE> {
     ) {
         unsafe {
             let channels = self.frame.geometry.big_channels;
-            let mut points = [[L::splat(0.0); SIDE]; SIDE];
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    points[i][j] = load::<L, FULL>(from.add((i * SIDE + j) * self.strides.point), left);
-                }
-            }
+            let points = read_points::<L, FULL, SIDE>(from, self.strides.point, left);
             let x = if M == 1 { points } else { sandwich::<L, ToPoints<M, true>, SIDE, SIDE>(&points) };
             for i in 0..SIDE {
                 for j in 0..SIDE {
@@ -373,12 +392,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Lift<M, R, SIDE
                             store::<L, FULL>(y[0][0], to.add(at), left);
                         } else {
                             let points = sandwich::<L, FromOutputs<R>, SIDE, M>(&y);
-                            for i in 0..SIDE {
-                                for j in 0..SIDE {
-                                    let point = (i * SIDE + j) * self.point;
-                                    store::<L, FULL>(points[i][j], to.add(point + at), left);
-                                }
-                            }
+                            write_points::<L, FULL, SIDE>(&points, to.add(at), self.point, left);
                         }
                     });
                     to = to.add(count);
@@ -417,13 +431,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Lower<M, R, SID
                         if M == 1 {
                             y[0][0] = load::<L, FULL>(from.add(at), left);
                         } else {
-                            let mut points = [[L::splat(0.0); SIDE]; SIDE];
-                            for i in 0..SIDE {
-                                for j in 0..SIDE {
-                                    let point = (i * SIDE + j) * self.point;
-                                    points[i][j] = load::<L, FULL>(from.add(point + at), left);
-                                }
-                            }
+                            let points = read_points::<L, FULL, SIDE>(from.add(at), self.point, left);
                             y = sandwich::<L, ToOutputs<R>, M, SIDE>(&points);
                         }
                         let bias = match self.to.bias {
@@ -488,11 +496,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Prepare<M, R, S
                     for phase in 0..phases {
                         let points = points_of::<L, M, R, SIDE>(&taps, phase);
                         let to = self.to.add((phase * num_big + c) * CHUNK + at);
-                        for i in 0..SIDE {
-                            for j in 0..SIDE {
-                                points[i][j].store(to.add((i * SIDE + j) * point));
-                            }
-                        }
+                        write_points::<L, true, SIDE>(&points, to, point, L::COUNT);
                     }
                 }
             }
@@ -526,11 +530,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for PrepareAdjoint<
                     for phase in 0..phases {
                         let points = points_of::<L, M, R, SIDE>(&taps, phase);
                         let to = self.to.add(s * self.row + phase * num_big + at);
-                        for i in 0..SIDE {
-                            for j in 0..SIDE {
-                                store::<L, FULL>(points[i][j], to.add((i * SIDE + j) * point), left);
-                            }
-                        }
+                        write_points::<L, FULL, SIDE>(&points, to, point, left);
                     }
                 });
             }
@@ -579,12 +579,7 @@ impl<const M: usize, const R: usize, const SIDE: usize> Work for Finish<M, R, SI
                     let mut taps = [L::splat(0.0); KERNEL * KERNEL];
                     for phase in 0..phases {
                         let from = self.from.add((phase * num_big + c) * CHUNK + at);
-                        let mut points = [[L::splat(0.0); SIDE]; SIDE];
-                        for i in 0..SIDE {
-                            for j in 0..SIDE {
-                                points[i][j] = L::load(from.add((i * SIDE + j) * point));
-                            }
-                        }
+                        let points = read_points::<L, true, SIDE>(from, point, L::COUNT);
                         let w = sandwich::<L, ToTaps<M>, R, SIDE>(&points);
                         for i in 0..R {
                             for j in 0..R {

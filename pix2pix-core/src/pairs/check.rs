@@ -260,10 +260,10 @@ fn look(pair: &DecodedPair) -> Looked {
     if blank(&target) {
         reasons.push("the target is blank".into());
     }
-    if let SourcePixels::Picture(picture) = &pair.source {
-        if *picture == pair.target {
-            reasons.push("source and target are identical".into());
-        }
+    if let SourcePixels::Picture(picture) = &pair.source
+        && *picture == pair.target
+    {
+        reasons.push("source and target are identical".into());
     }
     let edges = match &pair.source {
         SourcePixels::Picture(picture) if !blank(&source) && *picture != pair.target => Some(picture.clone()),

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015) over all parameters of a network.
 //!
-//! The arithmetic is one operation of [`kernels`](crate::kernels).
+//! The arithmetic is one operation of [`kernels`].
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 pytorch_peer.py train --pairs DIR [--size 128 --width 32 --steps 1400 --seed 0] --out DIR
 pytorch_peer.py eval  --weights DIR --pairs DIR
 pytorch_peer.py load  --pairs DIR [--size 256 --workers 2 --repeat 1]
-pytorch_peer.py time  [--size 256 --width 64 --batch 1]
+pytorch_peer.py time  [--size 256 --width 64 --batch 1 --fused --channels-last --compile --bf16 --threads N]
 
 Pairs are files side by side, A on the left. Each command prints one JSON object. Needs torch, pillow, numpy.
 """
@@ -82,24 +82,37 @@ class Trainer:
     def __init__(self, options):
         self.generator = Generator(int(math.log2(options.size)), options.width).apply(initialise)
         self.discriminator = discriminator(options.width).apply(initialise)
-        self.adam_g = torch.optim.Adam(self.generator.parameters(), 2e-4, (0.5, 0.999))
-        self.adam_d = torch.optim.Adam(self.discriminator.parameters(), 2e-4, (0.5, 0.999))
+        self.layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.generator.to(memory_format=self.layout)
+        self.discriminator.to(memory_format=self.layout)
+        adam = lambda network: torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), fused=options.fused)
+        self.adam_g, self.adam_d = adam(self.generator), adam(self.discriminator)
+        prepare = torch.compile if options.compile else lambda network: network
+        self.run_generator, self.run_discriminator = prepare(self.generator), prepare(self.discriminator)
+        self.bf16 = options.bf16
+
+    def precision(self):
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def step(self, source, target):
         entropy = nn.functional.binary_cross_entropy_with_logits
-        judge = lambda picture: self.discriminator(torch.cat([source, picture], 1))
-        fake = self.generator(source)
+        judge = lambda picture: self.run_discriminator(torch.cat([source, picture], 1))
+        with self.precision():
+            fake = self.run_generator(source)
         self.discriminator.requires_grad_(True)
         self.adam_d.zero_grad()
-        on_fake, on_real = judge(fake.detach()), judge(target)
-        loss = entropy(on_fake, torch.zeros_like(on_fake)) + entropy(on_real, torch.ones_like(on_real))
+        with self.precision():
+            on_fake, on_real = judge(fake.detach()), judge(target)
+            loss = entropy(on_fake, torch.zeros_like(on_fake)) + entropy(on_real, torch.ones_like(on_real))
         (loss / 2).backward()
         self.adam_d.step()
         self.discriminator.requires_grad_(False)
         self.adam_g.zero_grad()
-        on_fake = judge(fake)
-        l1 = (fake - target).abs().mean()
-        (entropy(on_fake, torch.ones_like(on_fake)) + 100 * l1).backward()
+        with self.precision():
+            on_fake = judge(fake)
+            l1 = (fake - target).abs().mean()
+            loss = entropy(on_fake, torch.ones_like(on_fake)) + 100 * l1
+        loss.backward()
         self.adam_g.step()
         return l1
 
@@ -200,10 +213,11 @@ def median_seconds(action, count=10, warm=3):
 def measure(options):
     trainer = Trainer(options)
     shape = (options.batch, 3, options.size, options.size)
-    source, target = torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
-    with torch.no_grad():
-        forward = median_seconds(lambda: trainer.generator(source))
-    return dict(forward_s=forward, step_s=median_seconds(lambda: trainer.step(source, target)))
+    source, target = ((torch.rand(shape) * 2 - 1).to(memory_format=trainer.layout) for _ in range(2))
+    with torch.no_grad(), trainer.precision():
+        forward = median_seconds(lambda: trainer.run_generator(source), options.count)
+    step = median_seconds(lambda: trainer.step(source, target), options.count)
+    return dict(forward_s=forward, step_s=step, threads=torch.get_num_threads())
 
 
 if __name__ == "__main__":
@@ -216,5 +230,11 @@ if __name__ == "__main__":
     parser.add_argument("--weights")
     for name, default in dict(size=256, width=64, batch=1, steps=1400, seed=0, workers=2, repeat=1).items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--threads", type=int)
+    for name in ("fused", "channels-last", "compile", "bf16"):
+        parser.add_argument(f"--{name}", action="store_true")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     print(json.dumps(commands[given.command](given)))

@@ -21,6 +21,17 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The allocator's option for how long freed memory waits before it goes back to the system; -1 is for ever. It has this
+/// number in both versions of mimalloc that there are.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// Every step takes the memory again that the one before has freed: handing it back means that the system clears it each time.
+#[expect(unsafe_code, reason = "the allocator has no safe way to be told")]
+fn keep_freed_memory() {
+    // SAFETY: the function may not run beside others of its kind, and no other thread exists yet.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+}
+
 fn limit(simd: SimdArg) {
     match simd {
         SimdArg::Portable => Simd::Portable,
@@ -31,6 +42,7 @@ fn limit(simd: SimdArg) {
 }
 
 fn main() -> ExitCode {
+    keep_freed_memory();
     let cli = Cli::parse();
     let printer = Printer::new(cli.quiet);
     if let Some(simd) = cli.simd {

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Values that one thread updates at a time.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 16;
 
 /// What is the same for all parameters of one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,17 +66,17 @@ impl Work for Update {
             let left = (self.count - at).min(L::COUNT);
             // SAFETY: `at` and `left` stay within `count`.
             unsafe {
-                let gradient = L::load_first(self.gradient.add(at), left);
-                let first = L::load_first(self.first.add(at), left);
-                let second = L::load_first(self.second.add(at), left);
+                let gradient = L::load_up_to(self.gradient.add(at), left);
+                let first = L::load_up_to(self.first.add(at), left);
+                let second = L::load_up_to(self.second.add(at), left);
                 let first = first.mul(L::splat(beta1)).add(gradient.mul(L::splat(1.0 - beta1)));
                 let second = second.mul(L::splat(beta2)).add(gradient.mul(gradient).mul(L::splat(1.0 - beta2)));
                 let root = second.sqrt().mul(L::splat(root)).add(L::splat(epsilon));
-                let values = L::load_first(self.values.add(at), left);
+                let values = L::load_up_to(self.values.add(at), left);
                 let moved = first.mul(L::splat(step)).div(root);
-                values.sub(moved).store_first(self.values.add(at), left);
-                first.store_first(self.first.add(at), left);
-                second.store_first(self.second.add(at), left);
+                values.sub(moved).store_up_to(self.values.add(at), left);
+                first.store_up_to(self.first.add(at), left);
+                second.store_up_to(self.second.add(at), left);
             }
         }
     }

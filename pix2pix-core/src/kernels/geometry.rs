@@ -49,9 +49,6 @@ impl Geometry {
     pub fn suitable_tile(&self) -> usize {
         let [height, width] = self.small();
         let side = height.min(width);
-        if self.big_channels < 8 || self.small_channels < 8 {
-            return 1;
-        }
         match (self.stride, side) {
             (2, 12..) => 4,
             (2, 6..) => 2,

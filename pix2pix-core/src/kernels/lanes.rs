@@ -33,6 +33,18 @@ pub(super) trait Lanes: Copy {
     /// `yes` where `self` is above zero, else `no`.
     unsafe fn select_positive(self, yes: Self, no: Self) -> Self;
 
+    /// [`Self::load_first`] where a whole vector is the rule.
+    #[inline(always)]
+    unsafe fn load_up_to(from: *const f32, count: usize) -> Self {
+        unsafe { if count == Self::COUNT { Self::load(from) } else { Self::load_first(from, count) } }
+    }
+
+    /// [`Self::store_first`] where a whole vector is the rule.
+    #[inline(always)]
+    unsafe fn store_up_to(self, to: *mut f32, count: usize) {
+        unsafe { if count == Self::COUNT { self.store(to) } else { self.store_first(to, count) } }
+    }
+
     /// Sixteen columns of a matrix whose rows are `stride` floats apart, one vector over the rows for each column.
     /// Rows from `count` on read as zero.
     #[inline(always)]

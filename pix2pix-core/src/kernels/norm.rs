@@ -250,16 +250,16 @@ impl Work for Moments {
             unsafe {
                 let mut sum = L::splat(0.0);
                 for row in 0..self.count {
-                    sum = sum.add(L::load_first(self.x.add(row * self.channels + at), left));
+                    sum = sum.add(L::load_up_to(self.x.add(row * self.channels + at), left));
                 }
                 let mean = sum.mul(L::splat(1.0 / self.count as f32));
                 let mut squares = L::splat(0.0);
                 for row in 0..self.count {
-                    let off = L::load_first(self.x.add(row * self.channels + at), left).sub(mean);
+                    let off = L::load_up_to(self.x.add(row * self.channels + at), left).sub(mean);
                     squares = off.mul_add(off, squares);
                 }
-                mean.store_first(self.to.add(at), left);
-                squares.store_first(self.to.add(self.channels + at), left);
+                mean.store_up_to(self.to.add(at), left);
+                squares.store_up_to(self.to.add(self.channels + at), left);
             }
         }
     }
@@ -282,16 +282,16 @@ impl Work for Projections {
             let left = (self.channels - at).min(L::COUNT);
             // SAFETY: rows and channels stay within what was given.
             unsafe {
-                let mean = L::load_first(self.mean.add(at), left);
+                let mean = L::load_up_to(self.mean.add(at), left);
                 let (mut plain, mut weighted) = (L::splat(0.0), L::splat(0.0));
                 for row in 0..self.count {
                     let offset = row * self.channels + at;
-                    let gradient = L::load_first(self.gradient.add(offset), left);
+                    let gradient = L::load_up_to(self.gradient.add(offset), left);
                     plain = plain.add(gradient);
-                    weighted = L::load_first(self.x.add(offset), left).sub(mean).mul_add(gradient, weighted);
+                    weighted = L::load_up_to(self.x.add(offset), left).sub(mean).mul_add(gradient, weighted);
                 }
-                plain.store_first(self.to.add(at), left);
-                weighted.store_first(self.to.add(self.channels + at), left);
+                plain.store_up_to(self.to.add(at), left);
+                weighted.store_up_to(self.to.add(self.channels + at), left);
             }
         }
     }
@@ -315,10 +315,10 @@ impl Work for Scale {
                 // SAFETY: rows and channels stay within what was given.
                 unsafe {
                     let offset = row * self.channels + at;
-                    let scale = L::load_first(self.scale.add(at), left);
-                    let shift = L::load_first(self.shift.add(at), left);
-                    let x = L::load_first(self.x.add(offset), left);
-                    x.mul_add(scale, shift).store_first(self.to.add(offset), left);
+                    let scale = L::load_up_to(self.scale.add(at), left);
+                    let shift = L::load_up_to(self.shift.add(at), left);
+                    let x = L::load_up_to(self.x.add(offset), left);
+                    x.mul_add(scale, shift).store_up_to(self.to.add(offset), left);
                 }
             }
         }
@@ -346,12 +346,12 @@ impl Work for Combine {
                 // SAFETY: rows and channels stay within what was given.
                 unsafe {
                     let offset = row * self.channels + at;
-                    let slope = L::load_first(self.slope.add(at), left);
-                    let shift = L::load_first(self.shift.add(at), left);
-                    let x = L::load_first(self.x.add(offset), left).mul_add(slope, shift);
-                    let scale = L::load_first(self.scale.add(at), left);
-                    let gradient = L::load_first(self.gradient.add(offset), left);
-                    gradient.mul_add(scale, x).store_first(self.to.add(offset), left);
+                    let slope = L::load_up_to(self.slope.add(at), left);
+                    let shift = L::load_up_to(self.shift.add(at), left);
+                    let x = L::load_up_to(self.x.add(offset), left).mul_add(slope, shift);
+                    let scale = L::load_up_to(self.scale.add(at), left);
+                    let gradient = L::load_up_to(self.gradient.add(offset), left);
+                    gradient.mul_add(scale, x).store_up_to(self.to.add(offset), left);
                 }
             }
         }

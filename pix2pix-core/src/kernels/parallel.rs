@@ -1,6 +1,6 @@
 //! Work shared between threads, and memory that each thread keeps for itself.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Mutex};
 
 use rayon::prelude::*;
 
@@ -37,19 +37,25 @@ impl Shared {
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// Floats that begin on a cache line. What they hold at first is not specified.
-#[derive(Default)]
+/// Buffers that wait for their next use.
+static WAITING: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+/// Most buffers that wait.
+const MOST_WAITING: usize = 3;
+
+/// Floats that begin on a cache line, for all threads. What they hold at first is not specified. The memory is used again.
 pub(super) struct Buffer(Vec<Line>);
 
 impl Buffer {
     pub fn new(count: usize) -> Self {
-        Self(vec![Line([0.0; 16]); count.div_ceil(16)])
-    }
-
-    fn grow(&mut self, count: usize) {
         let lines = count.div_ceil(16);
-        if self.0.len() < lines {
-            self.0 = vec![Line([0.0; 16]); lines];
+        if lines == 0 {
+            return Self(Vec::new());
+        }
+        let mut waiting = WAITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The smallest that is large enough; they are sorted by size.
+        match waiting.iter().position(|buffer| buffer.len() >= lines) {
+            Some(at) => Self(waiting.remove(at)),
+            None => Self(vec![Line([0.0; 16]); lines]),
         }
     }
 
@@ -59,15 +65,33 @@ impl Buffer {
     }
 }
 
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        if buffer.is_empty() {
+            return;
+        }
+        let mut waiting = WAITING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let at = waiting.partition_point(|other| other.len() < buffer.len());
+        waiting.insert(at, buffer);
+        if waiting.len() > MOST_WAITING {
+            waiting.remove(0);
+        }
+    }
+}
+
 thread_local! {
-    static KEPT: Cell<Buffer> = const { Cell::new(Buffer(Vec::new())) };
+    static KEPT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends this thread's own memory, cut into parts of the given sizes, each on a cache line.
 pub(super) fn with_scratch<const N: usize>(sizes: [usize; N], work: impl FnOnce([*mut f32; N])) {
     let mut buffer = KEPT.take();
-    buffer.grow(sizes.iter().map(|size| size.next_multiple_of(16)).sum());
-    let mut rest = buffer.as_mut_slice().as_mut_ptr();
+    let lines = sizes.iter().map(|size| size.div_ceil(16)).sum();
+    if buffer.len() < lines {
+        buffer = vec![Line([0.0; 16]); lines];
+    }
+    let mut rest = buffer.as_mut_ptr().cast::<f32>();
     let parts = sizes.map(|size| {
         let part = rest;
         // SAFETY: the buffer holds the sum of the rounded sizes.

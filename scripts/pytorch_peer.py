@@ -214,8 +214,13 @@ def measure(options):
     trainer = Trainer(options)
     shape = (options.batch, 3, options.size, options.size)
     source, target = ((torch.rand(shape) * 2 - 1).to(memory_format=trainer.layout) for _ in range(2))
+    drops = [module for module in trainer.generator.modules() if isinstance(module, nn.Dropout)]
+    for module in drops:
+        module.eval()
     with torch.no_grad(), trainer.precision():
         forward = median_seconds(lambda: trainer.run_generator(source), options.count)
+    for module in drops:
+        module.train()
     step = median_seconds(lambda: trainer.step(source, target), options.count)
     return dict(forward_s=forward, step_s=step, threads=torch.get_num_threads())
 

@@ -1,6 +1,6 @@
 //! What users write: commands and options. Nothing here does anything.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pix2pix_core::{
@@ -390,8 +390,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub width: usize,
     /// Pictures in a batch
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub batch: usize,
+    #[arg(long, value_name = "N", default_value_t = NonZero::<usize>::MIN)]
+    pub batch: NonZero<usize>,
     /// Threads; all processors by default
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

@@ -72,6 +72,7 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
     }
+    let batch_size = args.batch.get();
     let plain = args.device.open()?;
     let device = plain.clone().autodiff();
     let (width, height) = (args.size.width, args.size.height);
@@ -87,7 +88,7 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         values: (0..3 * height * width).map(|at| ((at + seed) * 7919 % 2003) as f32 / 1001.5 - 1.0).collect(),
     };
     let pair = |seed| Pair { name: String::new(), source: picture(seed), target: picture(seed + 1) };
-    let pairs = (0..args.batch).map(|at| pair(2 * at)).collect::<Vec<_>>();
+    let pairs = (0..batch_size).map(|at| pair(2 * at)).collect::<Vec<_>>();
 
     let unet = generator.init(0, &plain)?;
     let source = stack(pairs.iter().map(|pair| pair.source.clone()).collect(), &plain);
@@ -119,11 +120,11 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
     });
     let parts = parts.map(|seconds| middle(seconds[WARM_UP..].to_vec()));
     let memory = peak_memory_mib();
-    let pairs = args.batch as f64 / step;
+    let pairs = batch_size as f64 / step;
     if args.json {
         let mut value = serde_json::json!({
-            "device": args.device.to_string(), "size": [width, height], "width": args.width, "batch": args.batch,
-            "threads": rayon::current_num_threads(), "simd": format!("{:?}", Simd::current()).to_lowercase(),
+            "device": args.device.to_string(), "size": [width, height], "width": args.width, "batch": batch_size,
+            "threads": rayon::current_num_threads(), "simd": name_of(Simd::current()),
             "forward_s": forward, "step_s": step, "pairs_per_s": pairs, "peak_memory_mib": memory,
         });
         for ((_, name), seconds) in PHASES.iter().zip(parts) {
@@ -140,6 +141,15 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         result(&lines.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The instructions by the name that the option has.
+const fn name_of(simd: Simd) -> &'static str {
+    match simd {
+        Simd::Portable => "portable",
+        Simd::Wide => "avx2",
+        Simd::Widest => "avx512",
+    }
 }
 
 /// The median of `count` runs after those that warm up.

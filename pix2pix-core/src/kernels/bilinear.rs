@@ -19,7 +19,7 @@ macro_rules! unrolled {
         unrolled!(@ $at $end, $body, 0 1 2 3 4 5 6)
     };
     (@ $at:ident $end:expr, $body:block, $($number:literal)*) => {
-        $( if const { $number < $end } { #[allow(non_upper_case_globals)] const $at: usize = $number; $body } )*
+        $( if const { $number < $end } { const $at: usize = $number; $body } )*
     };
 }
 

@@ -709,7 +709,7 @@ mod tests {
         for (stride, tile) in ALGORITHMS {
             // Odd channels; two pictures and oblong; threads by tiles; threads by weights.
             for (batch, big, big_channels, small_channels) in
-                [(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (1, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
+                [(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (2, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
             {
                 all_passes_agree(&Geometry { batch, big, big_channels, small_channels, stride }, tile);
             }
@@ -736,7 +736,7 @@ mod tests {
             pool.install(|| {
                 let mut all = Vec::new();
                 for (stride, tile) in ALGORITHMS {
-                    let g = Geometry { batch: 1, big: [40, 28], big_channels: 40, small_channels: 36, stride };
+                    let g = Geometry { batch: 2, big: [40, 28], big_channels: 40, small_channels: 36, stride };
                     let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));
                     let (of_big, of_small) = (Input::one(&x, 40, 0.2), Input::one(&y, 36, 0.0));
                     let [mut small, mut big, mut weights] =

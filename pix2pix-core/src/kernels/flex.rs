@@ -149,10 +149,17 @@ impl ConvolveStep {
     pub fn new(x: Values, skip: Option<Values>, weight: Values, spec: BlockSpec) -> Self {
         let (x, skip) = (channels_last(x), skip.map(channels_last));
         let [batch, height, width, channels] = x.shape().dims();
+        assert!(batch > 0 && channels > 0 && height > 0 && width > 0, "a convolution needs values to read");
+        if let Some(skip) = &skip {
+            let [of_skip, rows, columns, _] = skip.shape().dims();
+            assert_eq!([of_skip, rows, columns], [batch, height, width], "a skip has the size of what it joins");
+        }
         let channels = channels + skip.as_ref().map_or(0, |skip| skip.shape()[3]);
         let [small_channels, big_channels, _, _] = weight.shape().dims();
         let geometry = match spec.direction {
             Direction::Down { stride } => {
+                assert!(skip.is_none(), "only blocks that go up have skips");
+                assert!(height >= 2 && width >= 2, "a 4x4 kernel needs sides of at least 2, found {width}x{height}");
                 assert_eq!(channels, big_channels, "channels of a convolution and its weights");
                 Geometry { batch, big: [height, width], big_channels, small_channels, stride }
             }
@@ -186,9 +193,7 @@ impl ConvolveStep {
             Direction::Down { .. } => {
                 let mut values = unwritten(geometry.small_len());
                 let to = Output { bias, ..Output::one(&mut values, geometry.small_channels) };
-                let input = self.input();
-                assert!(self.skip.is_none(), "only blocks that go up have skips");
-                correlate(geometry, tile, input, weight, to);
+                correlate(geometry, tile, self.input(), weight, to);
                 let [height, width] = geometry.small();
                 picture(values, [geometry.batch, geometry.small_channels, height, width])
             }

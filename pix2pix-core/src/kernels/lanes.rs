@@ -1,4 +1,4 @@
-//! Vectors of 32-bit floats under one name: AVX-512, AVX2 with FMA, NEON, and plain arrays.
+//! Vectors of 32-bit floats under one name: AVX-512, AVX2 with FMA, and plain arrays.
 //!
 //! A piece of work is written once, over [`Lanes`], and compiled for every instruction set that the target may have; which of
 //! them runs is decided when the program runs. The functions of an implementation may only be called where its instructions
@@ -86,7 +86,7 @@ pub(super) trait Work {
 pub enum Simd {
     /// Plain code, which the compiler vectorises for the least processor of the target.
     Portable = 1,
-    /// AVX2 with FMA, or NEON.
+    /// AVX2 with FMA.
     Wide = 2,
     /// AVX-512.
     Widest = 3,
@@ -99,17 +99,15 @@ impl Simd {
     pub fn best() -> Self {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                return Self::Widest;
+            let wide = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let widest = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+            match (wide, widest) {
+                (true, true) => Self::Widest,
+                (true, false) => Self::Wide,
+                _ => Self::Portable,
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Wide;
-            }
-            Self::Portable
         }
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
-        return Self::Wide;
-        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+        #[cfg(any(miri, not(target_arch = "x86_64")))]
         Self::Portable
     }
 
@@ -142,9 +140,6 @@ pub(super) fn run(work: impl Work) {
         Simd::Widest => unsafe { x86::run_avx512(work) },
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         Simd::Wide => unsafe { x86::run_avx2(work) },
-        // SAFETY: NEON is part of every 64-bit ARM processor.
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
-        Simd::Wide | Simd::Widest => unsafe { work.run::<arm::Neon>() },
         // SAFETY: plain arrays need no instructions of their own.
         _ => unsafe { work.run::<Plain>() },
     }

@@ -1,8 +1,8 @@
 //! Our own operations on burn's backends, at the grain of a block: activation, 4x4 convolution, norm; and Adam.
 //!
 //! Each operation has a body composed of burn's operations, which every backend runs, and a hand-written one for the CPU
-//! (`flex`), forward and backward. Knows tensors; nothing of networks, files or flags. The only room with `unsafe` code: vectors
-//! of the processor and memory that threads share by agreement. docs/kernels.md explains the algorithms.
+//! (`flex`), forward and backward. Knows tensors; nothing of networks, files or flags. Holds `unsafe` code: vectors of the
+//! processor and memory that threads share by agreement. docs/kernels.md explains the algorithms.
 
 #![expect(
     unsafe_code,
@@ -149,6 +149,10 @@ fn maybe(tensor: Option<Tensor<1>>) -> Maybe<Dispatch> {
 /// - `weight`: `[channels_out, channels_in, 4, 4]` down, `[channels_in, channels_out, 4, 4]` up
 /// - `bias`: `[channels_out]`
 /// - returns: `[batch, channels_out, height', width']` by the direction
+///
+/// # Panics
+/// When channels do not fit the weights, a skip has another size than `x` or comes with a convolution that goes down, or sides are
+/// too small: 2 going down, 1 going up.
 pub fn convolve(
     x: Tensor<4>,
     skip: Option<Tensor<4>>,

@@ -228,7 +228,8 @@ pub(super) fn total(x: &[f32], channels: usize) -> Vec<f32> {
 #[expect(clippy::uninit_vec, reason = "clearing megabytes that are overwritten at once costs as much as a pass")]
 pub(super) fn unwritten(count: usize) -> Vec<f32> {
     let mut values = Vec::<f32>::with_capacity(count);
-    // SAFETY: every pass that takes such memory writes all of it, and reads nothing before; floats have no destructor.
+    // SAFETY: every pass that takes such memory writes all of it before anything reads it, and floats have no destructor. This
+    // stretches the contract of `set_len`, which asks for the writing to come first.
     unsafe { values.set_len(count) };
     values
 }

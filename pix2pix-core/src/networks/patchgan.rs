@@ -175,7 +175,10 @@ mod tests {
             let [_, _, rows, columns] = logits.dims();
             let one = logits.slice([0..1, 0..1, rows / 2..rows / 2 + 1, columns / 2..columns / 2 + 1]);
             let gradient = source.grad(&one.sum().backward()).expect("the source is tracked");
-            let touched = gradient.abs().sum_dim(1).sum_dim(2).greater_scalar(0.0).int().sum().into_scalar::<i64>();
+            let columns = gradient.abs().sum_dim(1).sum_dim(2);
+            // Winograd's tiles leave rounding beside the field.
+            let least = columns.clone().max().into_scalar::<f32>() * 1e-5;
+            let touched = columns.greater_scalar(least).int().sum().into_scalar::<i64>();
             assert_eq!(touched as usize, config.receptive_field(), "{num_layers} layers");
         }
     }

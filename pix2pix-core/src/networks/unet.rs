@@ -162,7 +162,7 @@ impl Unet {
         let [_, _, height, width] = source.dims();
         let multiple = 1 << self.depth;
         assert!(
-            height.is_multiple_of(multiple) && width.is_multiple_of(multiple),
+            height > 0 && width > 0 && height.is_multiple_of(multiple) && width.is_multiple_of(multiple),
             "sides must be multiples of {multiple}, found {width}x{height}"
         );
         let mut skips = Vec::with_capacity(self.depth);

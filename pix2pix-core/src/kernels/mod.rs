@@ -89,12 +89,10 @@ impl<B: Backend> Maybe<B> {
     Flex,
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu")),
-    Fusion: cfg(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu")),
     Autodiff
 )]
 pub trait BlockOps: Backend {
     /// See [`convolve`].
-    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn block_convolve(
         x: FloatTensor<Self>,
         #[extension_type] skip: Maybe<Self>,
@@ -106,7 +104,6 @@ pub trait BlockOps: Backend {
     }
 
     /// See [`normalised`].
-    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn block_normalise(
         x: FloatTensor<Self>,
         #[extension_type] gain: Maybe<Self>,
@@ -117,7 +114,6 @@ pub trait BlockOps: Backend {
     }
 
     /// See [`adam`].
-    #[cfg_attr(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"), fusion(default))]
     fn adam_update(
         values: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -131,11 +127,18 @@ pub trait BlockOps: Backend {
 
 #[cfg(feature = "ndarray")]
 mod reference {
-    #![expect(deprecated, reason = "the reference that tests compare the default device with")]
     use burn::backend::{Autodiff, NdArray, autodiff::checkpoint::strategy::CheckpointStrategy};
 
     impl super::BlockOps for NdArray {}
     impl<C: CheckpointStrategy> super::BlockOps for Autodiff<NdArray, C> {}
+}
+
+#[cfg(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "wgpu"))]
+mod gpu {
+    use burn::backend::{Autodiff, Cube, autodiff::checkpoint::strategy::CheckpointStrategy};
+
+    impl super::BlockOps for Cube {}
+    impl<C: CheckpointStrategy> super::BlockOps for Autodiff<Cube, C> {}
 }
 
 fn maybe(tensor: Option<Tensor<1>>) -> Maybe<Dispatch> {

@@ -49,13 +49,14 @@ pub(super) fn update(values: &mut [f32], gradient: &[f32], moments: [&mut [f32];
     });
 }
 
-struct Update {
-    values: *mut f32,
-    gradient: *const f32,
-    first: *mut f32,
-    second: *mut f32,
-    count: usize,
-    rates: AdamRates,
+/// Some adjacent parameters.
+pub(super) struct Update {
+    pub values: *mut f32,
+    pub gradient: *const f32,
+    pub first: *mut f32,
+    pub second: *mut f32,
+    pub count: usize,
+    pub rates: AdamRates,
 }
 
 impl Work for Update {

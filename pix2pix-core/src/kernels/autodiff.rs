@@ -8,13 +8,15 @@ use burn::backend::{
         grads::Gradients,
         ops::{Backward, NodeGuard, Ops, OpsKind},
     },
+    ops::FloatTensorOps,
     tensor::FloatTensor,
 };
 use burn::tensor::DType;
 
 use super::{
     BlockOps, BlockSpec, Group, Maybe, composed,
-    flex::{ConvolveGradients, ConvolveStep, NormStep, Values, Wanted, is_ours, vector},
+    flex::{ConvolveGradients, ConvolveStep, NormStep, TanhStep, Values, Wanted, is_ours, vector},
+    weights::WeightUse,
 };
 
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
@@ -49,9 +51,8 @@ impl Backward<Flex, 4> for Convolve {
     fn backward(self, ops: Ops<ConvolveStep, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node);
         let [x, skip, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let wanted = Wanted { inputs: x.is_some() || skip.is_some(), weight: weight.is_some(), bias: bias.is_some() };
+        let wanted = Wanted { x: x.is_some(), skip: skip.is_some(), weight: weight.is_some(), bias: bias.is_some() };
         let found = ops.state.backward(gradient, wanted);
-        drop(ops.state);
         let ConvolveGradients { x: of_x, skip: of_skip, weight: of_weight, bias: of_bias } = found;
         register(gradients, x, of_x);
         register(gradients, skip, of_skip);
@@ -76,6 +77,19 @@ impl Backward<Flex, 3> for Normalise {
     }
 }
 
+#[derive(Debug)]
+struct Tanh;
+
+impl Backward<Flex, 1> for Tanh {
+    type State = TanhStep;
+
+    fn backward(self, ops: Ops<TanhStep, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let [x] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register(gradients, x, Some(ops.state.backward(gradient)));
+    }
+}
+
 impl<C: CheckpointStrategy> BlockOps for Autodiff<Flex, C> {
     fn block_convolve(
         x: FloatTensor<Self>,
@@ -83,6 +97,7 @@ impl<C: CheckpointStrategy> BlockOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: Maybe<Self>,
         spec: BlockSpec,
+        weights: WeightUse,
     ) -> FloatTensor<Self> {
         if !is_ours(x.primitive(), weight.primitive()) {
             return composed::convolve::<Self>(x, skip.into_option(), weight, bias.into_option(), spec);
@@ -91,9 +106,24 @@ impl<C: CheckpointStrategy> BlockOps for Autodiff<Flex, C> {
         let (skip, of_skip) = split(skip);
         let (weight, of_weight) = weight.into_parts();
         let (bias, of_bias) = split(bias);
-        let step = ConvolveStep::new(x, skip, weight, spec);
+        let step = ConvolveStep::new(x, skip, weight, spec, weights);
         let result = step.forward(bias);
         match Convolve.prepare::<C>([of_x, of_skip, of_weight, of_bias]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                step.expect_backward();
+                prepared.finish(step, result)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(result),
+        }
+    }
+
+    fn block_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if x.primitive().dtype() != DType::F32 {
+            return Self::float_tanh(x);
+        }
+        let (x, of_x) = x.into_parts();
+        let (result, step) = TanhStep::forward(x);
+        match Tanh.prepare::<C>([of_x]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(step, result),
             OpsKind::UnTracked(prepared) => prepared.finish(result),
         }

@@ -3,12 +3,12 @@
 use burn::{
     backend::{Backend, TensorMetadata, tensor::FloatTensor},
     tensor::{
-        Shape,
+        FloatDType, Shape,
         ops::{ConvOptions, ConvTransposeOptions},
     },
 };
 
-use super::{AdamRates, BlockSpec, Direction, EPSILON, Group};
+use super::{AdamRates, BlockSpec, Direction, EPSILON, Group, Precision};
 
 pub(super) fn convolve<B: Backend>(
     x: FloatTensor<B>,
@@ -28,11 +28,22 @@ pub(super) fn convolve<B: Backend>(
     } else {
         B::leaky_relu(x, f64::from(spec.slope).into())
     };
-    match spec.direction {
+    // Reduced precision is that of the whole convolution here.
+    let dtype = x.dtype().into();
+    let reduce = |x: FloatTensor<B>| match spec.precision {
+        Precision::F32 => x,
+        Precision::Bf16 => B::float_cast(x, FloatDType::BF16),
+    };
+    let (x, weight, bias) = (reduce(x), reduce(weight), bias.map(reduce));
+    let result = match spec.direction {
         Direction::Down { stride } => B::conv2d(x, weight, bias, ConvOptions::new([stride; 2], [1, 1], [1, 1], 1)),
         Direction::Up => {
             B::conv_transpose2d(x, weight, bias, ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1))
         }
+    };
+    match spec.precision {
+        Precision::F32 => result,
+        Precision::Bf16 => B::float_cast(result, dtype),
     }
 }
 
@@ -47,14 +58,20 @@ pub(super) fn normalise<B: Backend>(
     let [batch, channels, height, width] = shape.dims();
     let gain = gain.unwrap_or_else(|| B::float_ones(Shape::new([channels]), &device, dtype));
     let offset = offset.unwrap_or_else(|| B::float_zeros(Shape::new([channels]), &device, dtype));
-    if group == Group::Batch || batch == 1 {
+    let groups = group.count(batch);
+    if groups == 1 {
         let result = B::batch_norm_train(x, gain, offset, EPSILON);
         return (result.output, result.mean, result.variance);
     }
-    let repeat = |values: FloatTensor<B>| B::float_cat(vec![values; batch], 0);
-    let merged = B::float_reshape(x, Shape::new([1, batch * channels, height, width]));
+    // Groups become channels: [groups, part, channels, ...] to [part, groups * channels, ...] and back.
+    let part = batch / groups;
+    let repeat = |values: FloatTensor<B>| B::float_cat(vec![values; groups], 0);
+    let turn = |x: FloatTensor<B>, dims: [usize; 5]| B::float_swap_dims(B::float_reshape(x, Shape::new(dims)), 0, 1);
+    let merged = turn(x, [groups, part, channels, height, width]);
+    let merged = B::float_reshape(merged, Shape::new([part, groups * channels, height, width]));
     let result = B::batch_norm_train(merged, repeat(gain), repeat(offset), EPSILON);
-    (B::float_reshape(result.output, shape), result.mean, result.variance)
+    let output = B::float_reshape(turn(result.output, [part, groups, channels, height, width]), shape);
+    (output, result.mean, result.variance)
 }
 
 pub(super) fn adam<B: Backend>(

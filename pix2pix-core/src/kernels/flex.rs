@@ -2,15 +2,18 @@
 //! channels last, and what comes otherwise is laid anew.
 
 use burn::{
-    backend::{Flex, TensorMetadata, tensor::FloatTensor},
+    backend::{Flex, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor},
     tensor::{DType, TensorData},
 };
 
 use super::{
     AdamRates, BlockOps, BlockSpec, Direction, Group, Maybe, adam, composed,
-    convolve::{Input, Output, correlate, spread, weigh},
+    convolve::{Input, Learned, Output, Weights, correlate, spread, weigh},
     geometry::{Geometry, KERNEL},
     norm::{self, Rows, unwritten},
+    parallel::{Shared, parallel},
+    tanh,
+    weights::{Learner, Lent, WeightUse},
 };
 
 /// A tensor of the CPU backend.
@@ -23,13 +26,40 @@ impl BlockOps for Flex {
         weight: FloatTensor<Self>,
         bias: Maybe<Self>,
         spec: BlockSpec,
+        weights: WeightUse,
     ) -> FloatTensor<Self> {
         let (skip, bias) = (skip.into_option(), bias.into_option());
         if !is_ours(&x, &weight) {
             return composed::convolve::<Self>(x, skip, weight, bias, spec);
         }
-        let step = ConvolveStep::new(x, skip, weight, spec);
+        let step = ConvolveStep::new(x, skip, weight, spec, weights);
         step.forward(bias)
+    }
+
+    fn block_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if x.dtype() == DType::F32 { TanhStep::forward(x).0 } else { Self::float_tanh(x) }
+    }
+
+    fn lend_weights(
+        values: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        learner: Learner,
+        rates: AdamRates,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let moments = [first, second].map(dense);
+        learner.lend(Lent { values: dense(values), moments }, rates);
+        (vector(Vec::new()), vector(Vec::new()), vector(Vec::new()))
+    }
+
+    fn returned_weights(
+        given: FloatTensor<Self>,
+        learner: Learner,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        match learner.end() {
+            Some(Lent { values, moments: [first, second] }) => (values, first, second),
+            None => (given.clone(), given.clone(), given),
+        }
     }
 
     fn block_normalise(
@@ -97,6 +127,9 @@ fn picture(values: Vec<f32>, shape: [usize; 4]) -> Values {
     Values::from_data(TensorData::new(values, [batch, height, width, channels])).permute(&[0, 3, 1, 2])
 }
 
+/// Pixels that one thread lays anew at a time.
+const PIXELS: usize = 1 << 12;
+
 /// The same tensor seen as `[batch, height, width, channels]`, without gaps.
 pub(super) fn channels_last(tensor: Values) -> Values {
     let seen = tensor.permute(&[0, 2, 3, 1]);
@@ -106,13 +139,24 @@ pub(super) fn channels_last(tensor: Values) -> Values {
     let [batch, height, width, channels] = seen.shape().dims();
     let planes = dense(tensor);
     let from = slice(&planes);
-    let mut values = Vec::with_capacity(from.len());
+    let mut values = unwritten(from.len());
+    let to = Shared::new(&mut values);
     let plane = height * width;
-    for picture in from.chunks_exact(plane * channels) {
-        for pixel in 0..plane {
-            values.extend((0..channels).map(|channel| picture[channel * plane + pixel]));
+    let parts = plane.div_ceil(PIXELS);
+    parallel(batch * parts, |number| {
+        let (picture, first) = (number / parts, number % parts * PIXELS);
+        let count = PIXELS.min(plane - first);
+        let from = &from[picture * plane * channels..];
+        // SAFETY: every part has pixels of its own.
+        let to = unsafe {
+            let start = to.get().add((picture * plane + first) * channels);
+            std::slice::from_raw_parts_mut(start, count * channels)
+        };
+        for channel in 0..channels {
+            let from = &from[channel * plane + first..][..count];
+            to[channel..].iter_mut().step_by(channels).zip(from).for_each(|(to, from)| *to = *from);
         }
-    }
+    });
     Values::from_data(TensorData::new(values, [batch, height, width, channels]))
 }
 
@@ -126,12 +170,14 @@ pub(super) struct ConvolveStep {
     weight: Values,
     spec: BlockSpec,
     geometry: Geometry,
+    weights: WeightUse,
 }
 
 /// Which gradients are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    pub inputs: bool,
+    pub x: bool,
+    pub skip: bool,
     pub weight: bool,
     pub bias: bool,
 }
@@ -146,7 +192,7 @@ pub(super) struct ConvolveGradients {
 }
 
 impl ConvolveStep {
-    pub fn new(x: Values, skip: Option<Values>, weight: Values, spec: BlockSpec) -> Self {
+    pub fn new(x: Values, skip: Option<Values>, weight: Values, spec: BlockSpec, weights: WeightUse) -> Self {
         let (x, skip) = (channels_last(x), skip.map(channels_last));
         let [batch, height, width, channels] = x.shape().dims();
         assert!(batch > 0 && channels > 0 && height > 0 && width > 0, "a convolution needs values to read");
@@ -158,7 +204,6 @@ impl ConvolveStep {
         let [small_channels, big_channels, _, _] = weight.shape().dims();
         let geometry = match spec.direction {
             Direction::Down { stride } => {
-                assert!(skip.is_none(), "only blocks that go up have skips");
                 assert!(height >= 2 && width >= 2, "a 4x4 kernel needs sides of at least 2, found {width}x{height}");
                 assert_eq!(channels, big_channels, "channels of a convolution and its weights");
                 Geometry { batch, big: [height, width], big_channels, small_channels, stride }
@@ -168,7 +213,7 @@ impl ConvolveStep {
                 Geometry { batch, big: [2 * height, 2 * width], big_channels, small_channels, stride: 2 }
             }
         };
-        Self { x, skip, weight: dense(weight), spec, geometry }
+        Self { x, skip, weight: dense(weight), spec, geometry, weights }
     }
 
     fn input(&self) -> Input<'_> {
@@ -183,70 +228,125 @@ impl ConvolveStep {
         }
     }
 
+    fn weights(&self) -> Weights<'_> {
+        let kept = match &self.weights {
+            WeightUse::Keep(kept) => Some(kept),
+            _ => None,
+        };
+        Weights { values: slice(&self.weight), kept }
+    }
+
     pub fn forward(&self, bias: Option<Values>) -> Values {
         let geometry = &self.geometry;
-        let tile = geometry.suitable_tile();
+        let scheme = geometry.suitable(self.spec.precision);
         let bias = bias.map(dense);
         let bias = bias.as_ref().map(slice);
-        let weight = slice(&self.weight);
         match self.spec.direction {
             Direction::Down { .. } => {
                 let mut values = unwritten(geometry.small_len());
                 let to = Output { bias, ..Output::one(&mut values, geometry.small_channels) };
-                correlate(geometry, tile, self.input(), weight, to);
+                correlate(geometry, scheme, self.input(), self.weights(), to);
                 let [height, width] = geometry.small();
                 picture(values, [geometry.batch, geometry.small_channels, height, width])
             }
             Direction::Up => {
                 let mut values = unwritten(geometry.big_len());
                 let to = Output { bias, ..Output::one(&mut values, geometry.big_channels) };
-                spread(geometry, tile, self.input(), weight, to);
+                spread(geometry, scheme, self.input(), self.weights(), to);
                 let [height, width] = geometry.big;
                 picture(values, [geometry.batch, geometry.big_channels, height, width])
             }
         }
     }
 
-    /// From the gradient of the result to those that are wanted.
-    pub fn backward(&self, gradient: Values, wanted: Wanted) -> ConvolveGradients {
+    /// Tells a learner that a backward pass will come.
+    pub fn expect_backward(&self) {
+        if let WeightUse::Learn(learner) = &self.weights {
+            learner.count_use();
+        }
+    }
+
+    /// From the gradient of the result to those that are wanted. Weights that a learner has lent are moved, and their gradient
+    /// is gone.
+    pub fn backward(mut self, gradient: Values, wanted: Wanted) -> ConvolveGradients {
         let gradient = channels_last(gradient);
-        let channels = gradient.shape()[3];
-        let given = Input::one(slice(&gradient), channels, 1.0);
-        let geometry = &self.geometry;
-        let tile = geometry.suitable_tile();
-        let mut result = ConvolveGradients::default();
+        let mut result = self.input_gradients(&gradient, wanted);
         if wanted.bias {
-            result.bias = Some(vector(norm::total(slice(&gradient), channels)));
+            result.bias = Some(vector(norm::total(slice(&gradient), gradient.shape()[3])));
         }
-        if wanted.weight {
-            let mut values = unwritten(geometry.num_weights());
-            match self.spec.direction {
-                Direction::Down { .. } => weigh(geometry, tile, self.input(), given, &mut values),
-                Direction::Up => weigh(geometry, tile, given, self.input(), &mut values),
-            }
-            result.weight = Some(Values::from_data(TensorData::new(values, self.weight.shape())));
+        if !wanted.weight {
+            return result;
         }
-        if wanted.inputs {
-            let input = self.input();
-            let [first, second] = input.channels;
-            let mut parts = input.parts.map(|part| unwritten(part.len()));
-            let [one, two] = &mut parts;
-            let to = Output { parts: [one, two], channels: [first, second], before: Some(input), bias: None };
-            match self.spec.direction {
-                Direction::Down { .. } => spread(geometry, tile, given, slice(&self.weight), to),
-                Direction::Up => correlate(geometry, tile, given, slice(&self.weight), to),
-            }
-            let [batch, height, width, _] = self.x.shape().dims();
-            let [one, two] = parts;
-            let one = picture(one, [batch, first, height, width]);
-            if self.skip.is_some() {
-                result.skip = Some(one);
-                result.x = Some(picture(two, [batch, second, height, width]));
-            } else {
-                result.x = Some(one);
-            }
+        let shape = self.weight.shape();
+        if let WeightUse::Learn(learner) = std::mem::take(&mut self.weights)
+            && let Some((Lent { mut values, moments: [mut first, mut second] }, rates)) = learner.borrow()
+        {
+            // Without this reference the memory can be moved in place.
+            self.weight = vector(Vec::new());
+            let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
+            self.weigh(&gradient, Learned::Adam { values: values.storage_mut::<f32>(), moments, rates });
+            learner.give_back(Lent { values, moments: [first, second] });
+            return result;
         }
+        let mut values = unwritten(self.geometry.num_weights());
+        self.weigh(&gradient, Learned::Gradient(&mut values));
+        result.weight = Some(Values::from_data(TensorData::new(values, shape)));
         result
+    }
+
+    fn weigh(&self, gradient: &Values, to: Learned<'_>) {
+        let given = Input::one(slice(gradient), gradient.shape()[3], 1.0);
+        let (geometry, scheme) = (&self.geometry, self.geometry.suitable(self.spec.precision));
+        match self.spec.direction {
+            Direction::Down { .. } => weigh(geometry, scheme, self.input(), given, to),
+            Direction::Up => weigh(geometry, scheme, given, self.input(), to),
+        }
+    }
+
+    fn input_gradients(&self, gradient: &Values, wanted: Wanted) -> ConvolveGradients {
+        let mut result = ConvolveGradients::default();
+        if !wanted.x && !wanted.skip {
+            return result;
+        }
+        let given = Input::one(slice(gradient), gradient.shape()[3], 1.0);
+        let (geometry, scheme) = (&self.geometry, self.geometry.suitable(self.spec.precision));
+        let input = self.input();
+        // A skip comes first, where there is one.
+        let asked = if self.skip.is_some() { [wanted.skip, wanted.x] } else { [wanted.x, false] };
+        let [mut one, mut two] = [0, 1].map(|at| asked[at].then(|| unwritten(input.parts[at].len())));
+        let parts = [one.as_deref_mut(), two.as_deref_mut()];
+        let to = Output { parts, channels: input.channels, before: Some(input), bias: None };
+        match self.spec.direction {
+            Direction::Down { .. } => spread(geometry, scheme, given, self.weights(), to),
+            Direction::Up => correlate(geometry, scheme, given, self.weights(), to),
+        }
+        let [batch, height, width, _] = self.x.shape().dims();
+        let [first, second] = input.channels;
+        let one = one.map(|values| picture(values, [batch, first, height, width]));
+        let two = two.map(|values| picture(values, [batch, second, height, width]));
+        (result.skip, result.x) = if self.skip.is_some() { (one, two) } else { (None, one) };
+        result
+    }
+}
+
+/// A tangent and what its gradient needs.
+#[derive(Clone, Debug)]
+pub(super) struct TanhStep {
+    /// The result, channels last.
+    y: Values,
+}
+
+impl TanhStep {
+    pub fn forward(x: Values) -> (Values, Self) {
+        let x = channels_last(x);
+        let y = Values::from_data(TensorData::new(tanh::forward(slice(&x)), x.shape()));
+        (y.permute(&[0, 3, 1, 2]), Self { y })
+    }
+
+    pub fn backward(&self, gradient: Values) -> Values {
+        let gradient = channels_last(gradient);
+        let found = tanh::backward(slice(&gradient), slice(&self.y));
+        Values::from_data(TensorData::new(found, self.y.shape())).permute(&[0, 3, 1, 2])
     }
 }
 
@@ -265,7 +365,7 @@ impl NormStep {
     pub fn forward(x: Values, gain: Option<Values>, offset: Option<Values>, group: Group) -> (Values, Self) {
         let x = channels_last(x);
         let [batch, height, width, channels] = x.shape().dims();
-        let num_groups = if group == Group::Picture { batch } else { 1 };
+        let num_groups = group.count(batch);
         let rows = Rows { num_groups, num_rows: batch * height * width / num_groups, num_channels: channels };
         let statistics = norm::statistics(slice(&x), rows);
         let (gain, offset) = (gain.map(dense), offset.map(dense));

@@ -1,5 +1,7 @@
 //! The two sides of a convolution and what lies between them.
 
+use serde::{Deserialize, Serialize};
+
 /// Channels of either side that are worked on together.
 pub(super) const CHUNK: usize = 32;
 /// Side of all kernels here.
@@ -45,17 +47,40 @@ impl Geometry {
         self.batch * height * width * self.small_channels
     }
 
-    /// Outputs per tile and axis of the algorithm that suits: 1 is the direct one.
-    pub fn suitable_tile(&self) -> usize {
+    /// The algorithm that suits.
+    pub fn suitable(&self, precision: Precision) -> Scheme {
         let [height, width] = self.small();
         let side = height.min(width);
-        match (self.stride, side) {
+        let half = precision == Precision::Bf16 && self.stride == 2 && side >= 6;
+        let tile = match (self.stride, side) {
+            (2, 12..) if half => 3,
             (2, 12..) => 4,
             (2, 6..) => 2,
             (1, 6..) => 4,
             _ => 1,
-        }
+        };
+        Scheme { tile, half }
     }
+}
+
+/// In what products are computed. Tensors, sums, transforms and Adam have 32 bits either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// bfloat16, where that is faster: large layers with stride 2 on the CPU, all convolutions elsewhere.
+    Bf16,
+}
+
+/// One of the algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scheme {
+    /// Outputs per tile and axis: 1 is the direct algorithm.
+    pub tile: usize,
+    /// Products take bfloat16.
+    pub half: bool,
 }
 
 /// The small side cut into tiles of `m` by `m`, numbered through rows and pictures.

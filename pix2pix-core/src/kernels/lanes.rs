@@ -39,6 +39,11 @@ pub(super) trait Lanes: Copy {
     /// `yes` where `self` is above zero, else `no`.
     unsafe fn select_positive(self, yes: Self, no: Self) -> Self;
 
+    /// Words of two bfloat16, the nearest to `self` in the lower half and to `other` in the upper one.
+    unsafe fn pair(self, other: Self) -> Self;
+    /// `term` plus the products of both halves of the words; bfloat16 widened to 32 bits, sums in 32 bits.
+    unsafe fn dot_pairs(self, other: Self, term: Self) -> Self;
+
     /// [`Self::load_first`] where a whole vector is the rule.
     #[inline(always)]
     unsafe fn load_up_to(from: *const f32, count: usize) -> Self {
@@ -138,8 +143,11 @@ impl Simd {
 }
 
 /// Runs work with the instructions chosen.
+///
+/// # Safety
+/// What the work asks of its pointers.
 #[inline]
-pub(super) fn run(work: impl Work) {
+pub(super) unsafe fn run(work: impl Work) {
     match Simd::current() {
         // SAFETY: `Simd::current` is never above what this processor was found to have.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -149,6 +157,21 @@ pub(super) fn run(work: impl Work) {
         // SAFETY: plain arrays need no instructions of their own.
         _ => unsafe { work.run::<Plain>() },
     }
+}
+
+/// The same for work on pairs of bfloat16, for which some processors have an instruction.
+///
+/// # Safety
+/// As for [`run`].
+#[inline]
+pub(super) unsafe fn run_pairs(work: impl Work) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if Simd::current() == Simd::Widest && is_x86_feature_detected!("avx512bf16") {
+        // SAFETY: the processor was asked.
+        return unsafe { x86::run_avx512_pairs(work) };
+    }
+    // SAFETY: the caller's.
+    unsafe { run(work) }
 }
 
 #[cfg(test)]

@@ -20,18 +20,23 @@ mod lanes;
 mod norm;
 mod parallel;
 mod product;
+mod tanh;
 mod transforms;
+mod weights;
 
 #[cfg(test)]
 mod tests;
 
 use burn::{
     backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor},
-    tensor::Tensor,
+    tensor::{Device, Tensor},
 };
 
 pub use adam::AdamRates;
+pub use geometry::Precision;
 pub use lanes::Simd;
+pub use parallel::{KeepRoom, Kept, alone};
+pub use weights::{Learner, WeightUse};
 
 /// Added to variances (the field's constant).
 pub const EPSILON: f64 = 1e-5;
@@ -53,8 +58,27 @@ pub enum Direction {
 pub enum Group {
     /// Batch, height and width.
     Batch,
+    /// The same for each of so many equal parts of the batch: what goes through a network together stays apart in its norms.
+    Parts(usize),
     /// Height and width of each picture.
     Picture,
+}
+
+impl Group {
+    /// Number of groups in a batch.
+    ///
+    /// # Panics
+    /// When parts are not equal.
+    fn count(self, batch: usize) -> usize {
+        match self {
+            Self::Batch => 1,
+            Self::Parts(count) => {
+                assert!(count > 0 && batch.is_multiple_of(count), "{batch} pictures in {count} equal parts");
+                count
+            }
+            Self::Picture => batch,
+        }
+    }
 }
 
 /// What a block does, beside its tensors. Kernels are 4x4 with padding 1.
@@ -64,6 +88,8 @@ pub struct BlockSpec {
     pub direction: Direction,
     /// The convolution reads `max(x, slope * x)`: 0 is a ReLU, 0.2 the field's leaky one, 1 leaves values as they are.
     pub slope: f32,
+    /// In what its products are computed.
+    pub precision: Precision,
 }
 
 /// A tensor, or none.
@@ -99,8 +125,14 @@ pub trait BlockOps: Backend {
         weight: FloatTensor<Self>,
         #[extension_type] bias: Maybe<Self>,
         spec: BlockSpec,
+        _weights: WeightUse,
     ) -> FloatTensor<Self> {
         composed::convolve::<Self>(x, skip.into_option(), weight, bias.into_option(), spec)
+    }
+
+    /// See [`tanh`].
+    fn block_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_tanh(x)
     }
 
     /// See [`normalised`].
@@ -122,6 +154,25 @@ pub trait BlockOps: Backend {
         rates: AdamRates,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         composed::adam::<Self>(values, gradient, [first, second], rates)
+    }
+
+    /// See [`lend`]: gives back what the learner does not take.
+    fn lend_weights(
+        values: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        _learner: Learner,
+        _rates: AdamRates,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        (values, first, second)
+    }
+
+    /// See [`take_back`]: what the learner has, or else three times what is given.
+    fn returned_weights(
+        given: FloatTensor<Self>,
+        _learner: Learner,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        (given.clone(), given.clone(), given)
     }
 }
 
@@ -148,25 +199,33 @@ fn maybe(tensor: Option<Tensor<1>>) -> Maybe<Dispatch> {
 /// Activation and convolution.
 ///
 /// # Shapes
-/// - `x`: `[batch, channels, height, width]`; `skip`: the same with its own channels, which come first
+/// - `x`: `[batch, channels, height, width]`; `skip`: the same with its own channels, which come first, as if joined to `x`
 /// - `weight`: `[channels_out, channels_in, 4, 4]` down, `[channels_in, channels_out, 4, 4]` up
 /// - `bias`: `[channels_out]`
 /// - returns: `[batch, channels_out, height', width']` by the direction
 ///
 /// # Panics
-/// When channels do not fit the weights, a skip has another size than `x` or comes with a convolution that goes down, or sides are
-/// too small: 2 going down, 1 going up.
+/// When channels do not fit the weights, a skip has another size than `x`, or sides are too small: 2 going down, 1 going up.
 pub fn convolve(
     x: Tensor<4>,
     skip: Option<Tensor<4>>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     spec: BlockSpec,
+    weights: WeightUse,
 ) -> Tensor<4> {
     let skip = skip.map_or(Maybe::Absent, |skip| Maybe::Given(skip.into_dispatch()));
-    let result =
-        <Dispatch as BlockOps>::block_convolve(x.into_dispatch(), skip, weight.into_dispatch(), maybe(bias), spec);
-    Tensor::from_dispatch(result)
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), maybe(bias));
+    Tensor::from_dispatch(<Dispatch as BlockOps>::block_convolve(x, skip, weight, bias, spec, weights))
+}
+
+/// The hyperbolic tangent, to 4e-7.
+///
+/// # Shapes
+/// - `x`: `[batch, channels, height, width]`
+/// - returns: the same shape, values in `[-1, 1]`
+pub fn tanh(x: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as BlockOps>::block_tanh(x.into_dispatch()))
 }
 
 /// What a norm gives.
@@ -174,7 +233,7 @@ pub fn convolve(
 pub struct Normalised {
     /// `[batch, channels, height, width]`.
     pub output: Tensor<4>,
-    /// Means: `[channels]`, or `[batch * channels]` for groups of one picture. Carries no gradient.
+    /// Means: `[groups * channels]`; there is one group for the batch, or one for each part or picture. Carries no gradient.
     pub mean: Tensor<1>,
     /// Biased variances, likewise.
     pub variance: Tensor<1>,
@@ -208,5 +267,36 @@ pub fn adam<const D: usize>(
     let [first, second] = moments.map(Tensor::into_dispatch);
     let (values, first, second) =
         <Dispatch as BlockOps>::adam_update(values.into_dispatch(), gradient.into_dispatch(), first, second, rates);
+    (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
+}
+
+/// Weights of a convolution and their moments, without autodiff.
+pub type WithMoments<const D: usize> = (Tensor<D>, [Tensor<1>; 2]);
+
+/// Lends weights to a learner until [`take_back`]. Gives them back at once where the backend moves no weights in a backward pass.
+pub fn lend<const D: usize>(learner: &Learner, weights: WithMoments<D>, rates: AdamRates) -> Option<WithMoments<D>> {
+    let (values, [first, second]) = weights;
+    let [first, second] = [first, second].map(Tensor::into_dispatch);
+    let learner_here = learner.clone();
+    let left = <Dispatch as BlockOps>::lend_weights(values.into_dispatch(), first, second, learner_here, rates);
+    (!learner.has_loan()).then(|| with_moments(left))
+}
+
+/// Ends a loan: the weights, moved by the backward pass. `None` when nothing was lent.
+///
+/// # Panics
+/// When no backward pass has come between.
+pub fn take_back<const D: usize>(learner: &Learner, device: &Device) -> Option<WithMoments<D>> {
+    learner.has_loan().then(|| {
+        assert!(learner.has_moved(), "a backward pass comes between lending weights and taking them back");
+        let given = Tensor::<1>::zeros([1], device).into_dispatch();
+        with_moments(<Dispatch as BlockOps>::returned_weights(given, learner.clone()))
+    })
+}
+
+fn with_moments<const D: usize>(
+    parts: (FloatTensor<Dispatch>, FloatTensor<Dispatch>, FloatTensor<Dispatch>),
+) -> WithMoments<D> {
+    let (values, first, second) = parts;
     (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
 }

@@ -56,7 +56,7 @@ pub(super) fn statistics(x: &[f32], rows: Rows) -> [Vec<f32>; 2] {
     let sums = rows.sums(|number, to| {
         let (_, first, count) = rows.chunk(number);
         // SAFETY: chunks lie within `x`.
-        run(Moments { x: unsafe { x.as_ptr().add(first * channels) }, count, channels, to });
+        unsafe { run(Moments { x: x.as_ptr().add(first * channels), count, channels, to }) };
     });
     let (mut means, mut variances) = (Vec::new(), Vec::new());
     for group in 0..rows.num_groups {
@@ -212,7 +212,7 @@ pub(super) fn total(x: &[f32], channels: usize) -> Vec<f32> {
     let sums = rows.sums(|number, to| {
         let (_, first, count) = rows.chunk(number);
         // SAFETY: chunks lie within `x`.
-        run(Moments { x: unsafe { x.as_ptr().add(first * channels) }, count, channels, to });
+        unsafe { run(Moments { x: x.as_ptr().add(first * channels), count, channels, to }) };
     });
     let sum = |channel: usize| {
         let parts = (0..rows.chunks()).map(|chunk| {

@@ -1,12 +1,30 @@
 //! Work shared between threads, and memory that each thread keeps for itself.
 
-use std::{cell::Cell, sync::Mutex};
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use rayon::prelude::*;
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` with all operations of this room on this thread alone: for callers that have threads of their own.
+pub fn alone<T>(work: impl FnOnce() -> T) -> T {
+    let before = ALONE.replace(true);
+    let result = work();
+    ALONE.set(before);
+    result
+}
+
 /// Runs `work` for every number below `count`, on all threads.
 pub(super) fn parallel(count: usize, work: impl Fn(usize) + Sync + Send) {
-    if count <= 1 {
+    if count <= 1 || ALONE.get() {
         (0..count).for_each(work);
     } else {
         (0..count).into_par_iter().with_max_len(1).for_each(work);
@@ -27,13 +45,18 @@ impl Shared {
         Self(values.as_mut_ptr())
     }
 
+    /// A pointer that is only read through.
+    pub fn read(values: *const f32) -> Self {
+        Self(values.cast_mut())
+    }
+
     pub fn get(self) -> *mut f32 {
         self.0
     }
 }
 
 /// Sixteen floats on a cache line of their own.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
@@ -43,6 +66,7 @@ static WAITING: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 const MOST_WAITING: usize = 3;
 
 /// Floats that begin on a cache line, for all threads. What they hold at first is not specified. The memory is used again.
+#[derive(Debug)]
 pub(super) struct Buffer(Vec<Line>);
 
 impl Buffer {
@@ -57,6 +81,10 @@ impl Buffer {
             Some(at) => Self(waiting.remove(at)),
             None => Self(vec![Line([0.0; 16]); lines]),
         }
+    }
+
+    pub fn as_ptr(&self) -> *const f32 {
+        self.0.as_ptr().cast()
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
@@ -77,6 +105,48 @@ impl Drop for Buffer {
         if waiting.len() > MOST_WAITING {
             waiting.remove(0);
         }
+    }
+}
+
+/// Bytes of transformed weights that may be kept, over all networks that share it.
+#[derive(Clone, Debug)]
+pub struct KeepRoom(Arc<AtomicUsize>);
+
+impl KeepRoom {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// Takes a part, if there is so much left.
+    fn take(&self, bytes: usize) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
+}
+
+/// The transformed weights of one layer, kept from one call to the next. The weights must not change meanwhile.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    room: KeepRoom,
+    values: Arc<OnceLock<Option<([usize; 3], Buffer)>>>,
+}
+
+impl Kept {
+    /// Nothing yet, and `room` for it.
+    pub fn new(room: &KeepRoom) -> Self {
+        Self { room: room.clone(), values: Arc::default() }
+    }
+
+    /// Whether anything is kept.
+    #[cfg(test)]
+    pub(super) fn is_filled(&self) -> bool {
+        matches!(self.values.get(), Some(Some(_)))
+    }
+
+    /// What `make` gave for this key the first time, when there was room for `floats`. Only one key is kept.
+    pub(super) fn values(&self, key: [usize; 3], floats: usize, make: impl FnOnce() -> Buffer) -> Option<&Buffer> {
+        let kept = self.values.get_or_init(|| self.room.take(floats * size_of::<f32>()).then(|| (key, make())));
+        kept.as_ref().filter(|(of, _)| *of == key).map(|(_, buffer)| buffer)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::lanes::{Lanes, Work};
 
-/// `c (+)= a * b`.
+/// `c (+)= a * b`; with `HALF` every word of `a` and `b` is a pair of bfloat16, and depth counts pairs.
 #[derive(Clone, Copy)]
-pub(super) struct Product {
+pub(super) struct Product<const HALF: bool> {
     /// `[rows, columns]`, columns adjacent.
     pub c: *mut f32,
     pub c_row: usize,
@@ -23,7 +23,7 @@ pub(super) struct Product {
     pub accumulate: bool,
 }
 
-impl Product {
+impl<const HALF: bool> Product<HALF> {
     /// # Safety
     /// The matrices lie within memory that may be read, `c` within memory that only this call writes; the instructions of `L` exist.
     #[inline(always)]
@@ -74,7 +74,11 @@ impl Product {
                 let factors = [L::load(b), L::load(b.add(L::COUNT))];
                 for (at, sum) in sums.iter_mut().enumerate() {
                     let value = L::splat(*a.add(at * self.a_row));
-                    *sum = [value.mul_add(factors[0], sum[0]), value.mul_add(factors[1], sum[1])];
+                    *sum = if HALF {
+                        [value.dot_pairs(factors[0], sum[0]), value.dot_pairs(factors[1], sum[1])]
+                    } else {
+                        [value.mul_add(factors[0], sum[0]), value.mul_add(factors[1], sum[1])]
+                    };
                 }
                 a = a.add(self.a_step);
                 b = b.add(self.b_step);
@@ -88,7 +92,7 @@ impl Product {
     }
 }
 
-impl Work for Product {
+impl<const HALF: bool> Work for Product<HALF> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         unsafe { self.compute::<L>() }

@@ -38,11 +38,11 @@ impl DownBlock {
     }
 
     /// # Shapes
-    /// - `x`: `[batch, channels_in, height, width]`
+    /// - `x`: `[batch, channels_x, height, width]`; `before`: the same with its own channels, which come first
     /// - returns: `[batch, channels_out, height', width']` by the block's geometry
-    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, before: Option<Tensor<4>>, mode: Mode<'_>) -> Tensor<4> {
         let activation = if self.activate { Activation::Leaky } else { Activation::None };
-        self.norm.forward(self.convolution.forward(x, activation), mode.statistics)
+        self.norm.forward(self.convolution.forward(x, before, activation, mode), mode.statistics)
     }
 }
 
@@ -77,8 +77,8 @@ impl UpBlock {
     /// # Shapes
     /// - `x`: `[batch, channels_x, height, width]`; `skip`: the same with its own channels, which come first
     /// - returns: `[batch, channels_out, 2 * height, 2 * width]`
-    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, mode: Mode, layer: usize) -> Tensor<4> {
-        let x = self.norm.forward(self.convolution.forward(x, skip, Activation::Relu), mode.statistics);
+    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, mode: Mode<'_>, layer: usize) -> Tensor<4> {
+        let x = self.norm.forward(self.convolution.forward(x, skip, Activation::Relu, mode), mode.statistics);
         match mode.dropout {
             Some(seed) if self.drops => dropout(x, seed, layer as u64),
             _ => x,

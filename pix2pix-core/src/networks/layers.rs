@@ -11,7 +11,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::init::Init;
+use super::{Mode, init::Init};
 use crate::kernels::{self, BlockSpec, Direction};
 
 /// What a convolution does to what it reads.
@@ -98,18 +98,45 @@ impl Convolution {
     }
 
     /// # Shapes
-    /// - `x`: `[batch, channels_in, height, width]`, read through `activation`
+    /// - `x`: `[batch, channels_x, height, width]`, read through `activation`; `before` likewise, its channels come first
     /// - returns: `[batch, channels_out, (height + 2 * padding - kernel) / stride + 1, ...]`
-    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
-        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
-        let [_, _, kernel, _] = weight.dims();
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        before: Option<Tensor<4>>,
+        activation: Activation,
+        mode: Mode<'_>,
+    ) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(Param::val);
+        let [_, _, kernel, _] = self.weight.dims();
         if (kernel, self.padding) == (KERNEL, 1) {
-            let direction = Direction::Down { stride: self.stride };
-            return kernels::convolve(x, None, weight, bias, BlockSpec { direction, slope: activation.slope() });
+            return block((x, before), &self.weight, bias, Direction::Down { stride: self.stride }, activation, mode);
         }
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(activation.forward(x), weight, bias, options)
+        conv2d(activation.forward(joined(x, before)), self.weight.val(), bias, options)
     }
+}
+
+/// `before` and `x` as one.
+fn joined(x: Tensor<4>, before: Option<Tensor<4>>) -> Tensor<4> {
+    match before {
+        Some(before) => Tensor::cat(vec![before, x], 1),
+        None => x,
+    }
+}
+
+/// The convolutions of [`kernels`].
+fn block(
+    (x, before): (Tensor<4>, Option<Tensor<4>>),
+    weight: &Param<Tensor<4>>,
+    bias: Option<Tensor<1>>,
+    direction: Direction,
+    activation: Activation,
+    mode: Mode<'_>,
+) -> Tensor<4> {
+    let spec = BlockSpec { direction, slope: activation.slope(), precision: mode.precision };
+    let uses = mode.uses.map(|uses| uses.of(weight.id)).unwrap_or_default();
+    kernels::convolve(x, before, weight.val(), bias, spec, uses)
 }
 
 /// Doubles height and width, one way or the other.
@@ -134,19 +161,12 @@ impl UpConvolution {
     /// # Shapes
     /// - `x`: `[batch, channels_x, height, width]`, read through `activation`; `skip` likewise, its channels come first
     /// - returns: `[batch, channels_out, 2 * height, 2 * width]`
-    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, activation: Activation, mode: Mode<'_>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
         match self.upsampling {
-            Upsampling::Transposed => {
-                let spec = BlockSpec { direction: Direction::Up, slope: activation.slope() };
-                kernels::convolve(x, skip, self.weight.val(), bias, spec)
-            }
+            Upsampling::Transposed => block((x, skip), &self.weight, bias, Direction::Up, activation, mode),
             Upsampling::ResizeConv => {
-                let x = match skip {
-                    Some(skip) => Tensor::cat(vec![skip, x], 1),
-                    None => x,
-                };
-                let x = activation.forward(x);
+                let x = activation.forward(joined(x, skip));
                 let [_, _, height, width] = x.dims();
                 let options =
                     InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);

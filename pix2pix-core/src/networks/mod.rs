@@ -11,6 +11,7 @@ mod norm;
 mod patchgan;
 mod state;
 mod unet;
+mod uses;
 
 pub use dropout::DropoutSeed;
 pub use layers::Upsampling;
@@ -18,35 +19,65 @@ pub use norm::{NormKind, Statistics};
 pub use patchgan::{DiscriminatorConfig, DiscriminatorKind, PatchGan};
 pub use state::{Fetch, StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state};
 pub use unet::{Unet, UnetConfig};
+pub use uses::WeightUses;
+
+use crate::kernels::Precision;
 
 /// How a forward pass treats what differs between training and use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode {
+#[derive(Clone, Copy, Debug)]
+pub struct Mode<'a> {
     /// Which statistics the norms use.
     pub statistics: Statistics,
     /// The seed of this pass's dropout masks; `None` leaves dropout out.
     pub dropout: Option<DropoutSeed>,
+    /// In what convolutions multiply.
+    pub precision: Precision,
+    /// What the weights are for, beside this pass.
+    pub uses: Option<&'a WeightUses>,
 }
 
-impl Mode {
+impl<'a> Mode<'a> {
+    const fn new(statistics: Statistics, dropout: Option<DropoutSeed>) -> Self {
+        Self { statistics, dropout, precision: Precision::F32, uses: None }
+    }
+
     /// Batch statistics, running statistics updated, dropout on.
-    pub fn training(seed: DropoutSeed) -> Self {
-        Self { statistics: Statistics::Batch { track: true }, dropout: Some(seed) }
+    pub const fn training(seed: DropoutSeed) -> Self {
+        Self::new(Statistics::Batch { track: true, parts: 1 }, Some(seed))
     }
 
     /// The statistics of the given picture, no dropout: deterministic, the default for translation.
     pub const fn image() -> Self {
-        Self { statistics: Statistics::Batch { track: false }, dropout: None }
+        Self::new(Statistics::Batch { track: false, parts: 1 }, None)
     }
 
     /// The statistics collected in training, no dropout (`--eval` in the field's reference).
     pub const fn running() -> Self {
-        Self { statistics: Statistics::Running, dropout: None }
+        Self::new(Statistics::Running, None)
     }
 
     /// The paper's test mode: the statistics of the picture and dropout on, seeded.
-    pub fn paper(seed: DropoutSeed) -> Self {
-        Self { statistics: Statistics::Batch { track: false }, dropout: Some(seed) }
+    pub const fn paper(seed: DropoutSeed) -> Self {
+        Self::new(Statistics::Batch { track: false, parts: 1 }, Some(seed))
+    }
+
+    /// The same with batch statistics of so many equal parts of the batch, each for itself.
+    pub const fn of_parts(self, parts: usize) -> Self {
+        let statistics = match self.statistics {
+            Statistics::Batch { track, .. } => Statistics::Batch { track, parts },
+            Statistics::Running => Statistics::Running,
+        };
+        Self { statistics, ..self }
+    }
+
+    /// The same with weights for a purpose.
+    pub const fn using(self, uses: &'a WeightUses) -> Self {
+        Self { uses: Some(uses), ..self }
+    }
+
+    /// The same in another precision.
+    pub const fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 }
 

@@ -41,6 +41,9 @@ pub enum Statistics {
     Batch {
         /// Update the running statistics.
         track: bool,
+        /// Equal parts of the batch that have statistics of their own, 1 for the batch as a whole. Running ones are moved by one
+        /// part after the other, as by passes of their own.
+        parts: usize,
     },
     /// The running ones, collected in training.
     Running,
@@ -81,14 +84,18 @@ impl Norm {
                     let place = |state: &RunningState<Tensor<1>>| same_context(state.value_sync(), &device);
                     batch_norm(x, gamma.val(), beta.val(), place(mean), place(var), EPSILON)
                 }
-                Statistics::Batch { track } => {
-                    let [batch, _, height, width] = x.dims();
-                    let result = normalised(x, Some(gamma.val()), Some(beta.val()), Group::Batch);
+                Statistics::Batch { track, parts } => {
+                    let [batch, channels, height, width] = x.dims();
+                    let group = if parts == 1 { Group::Batch } else { Group::Parts(parts) };
+                    let result = normalised(x, Some(gamma.val()), Some(beta.val()), group);
                     if track {
-                        let count = (batch * height * width) as f64;
+                        let count = (batch / parts * height * width) as f64;
                         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
-                        follow(mean, result.mean, 1.0);
-                        follow(var, result.variance, unbiased);
+                        for part in 0..parts {
+                            let of_part = |all: &Tensor<1>| all.clone().slice([part * channels..(part + 1) * channels]);
+                            follow(mean, of_part(&result.mean), 1.0);
+                            follow(var, of_part(&result.variance), unbiased);
+                        }
                     }
                     result.output
                 }
@@ -128,7 +135,7 @@ mod tests {
     fn instance_norm_gives_each_channel_of_each_picture_mean_zero_and_variance_one() {
         let device = Device::flex();
         let norm = Norm::new(NormKind::Instance, 2, &mut Init::new("test", 0, &device));
-        let y = norm.forward(ramp(&device), Statistics::Batch { track: false });
+        let y = norm.forward(ramp(&device), Statistics::Batch { track: false, parts: 1 });
         let y = y.reshape([4, 8]);
         let mean = y.clone().mean_dim(1).into_data();
         let variance = y.square().mean_dim(1).into_data();
@@ -140,7 +147,7 @@ mod tests {
     fn running_statistics_follow_the_batch_with_momentum_and_unbiased_variance() {
         let device = Device::flex();
         let norm = Norm::new(NormKind::Batch, 2, &mut Init::new("test", 0, &device));
-        norm.forward(ramp(&device), Statistics::Batch { track: true });
+        norm.forward(ramp(&device), Statistics::Batch { track: true, parts: 1 });
         let mean = norm.running_mean.as_ref().expect("batch norm has one").value_sync();
         // Channel 0 holds 0..8 and 16..24 (mean 11.5), channel 1 the rest (mean 19.5).
         mean.into_data().assert_approx_eq::<f32>(&TensorData::from([1.15_f32, 1.95]), Tolerance::default());
@@ -154,7 +161,7 @@ mod tests {
     fn statistics_of_the_batch_are_available_without_autodiff() {
         let plain = Device::flex();
         let norm = Norm::new(NormKind::Batch, 2, &mut Init::new("test", 0, &plain));
-        let own = norm.forward(ramp(&plain), Statistics::Batch { track: false });
+        let own = norm.forward(ramp(&plain), Statistics::Batch { track: false, parts: 1 });
         let running = norm.forward(ramp(&plain), Statistics::Running);
         assert!(own.mean().into_scalar::<f32>().abs() < 0.1);
         assert!(running.mean().into_scalar::<f32>() > 10.0);

@@ -139,10 +139,10 @@ impl PatchGan {
     /// - `source`: `[batch, source_channels, height, width]`, values in `[-1, 1]`
     /// - `target`: `[batch, target_channels, height, width]`, real or fake
     /// - returns: `[batch, 1, height / 2^num_layers - 2, width / 2^num_layers - 2]`, one logit per patch
-    pub fn forward(&self, source: Tensor<4>, target: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let pair = Tensor::cat(vec![source, target], 1);
-        let x = self.blocks.iter().fold(pair, |x, block| block.forward(x, mode));
-        self.last.forward(x, Activation::Leaky)
+    pub fn forward(&self, source: Tensor<4>, target: Tensor<4>, mode: Mode<'_>) -> Tensor<4> {
+        let mut source = Some(source);
+        let x = self.blocks.iter().fold(target, |x, block| block.forward(x, source.take(), mode));
+        self.last.forward(x, None, Activation::Leaky, mode)
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     init::Init,
     layers::Geometry,
 };
+use crate::kernels::tanh;
 
 /// The least number of downsamplings: the widths 1, 2, 4, 8, 8 times the base.
 const MINIMUM_DEPTH: usize = 5;
@@ -158,7 +159,7 @@ impl Unet {
     ///
     /// # Panics
     /// When a side is no multiple of `2^depth`; [`UnetConfig::check_size`] tells beforehand.
-    pub fn forward(&self, source: Tensor<4>, mode: Mode) -> Tensor<4> {
+    pub fn forward(&self, source: Tensor<4>, mode: Mode<'_>) -> Tensor<4> {
         let [_, _, height, width] = source.dims();
         let multiple = 1 << self.depth;
         assert!(
@@ -168,7 +169,7 @@ impl Unet {
         let mut skips = Vec::with_capacity(self.depth);
         let mut x = source;
         for block in &self.encoder {
-            x = block.forward(x, mode);
+            x = block.forward(x, None, mode);
             skips.push(x.clone());
         }
         // The innermost result is what the decoder begins with; all others meet it on the way up.
@@ -178,7 +179,7 @@ impl Unet {
             x = block.forward(x, skip, mode, layer);
             skip = skips.pop();
         }
-        x.tanh()
+        tanh(x)
     }
 }
 

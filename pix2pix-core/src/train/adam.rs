@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::Entry,
-    kernels::{self, AdamRates},
+    kernels::{self, AdamRates, Learner},
+    networks::WeightUses,
 };
 
 /// Constants of Adam. `Default` is the paper's: 2e-4, 0.5, 0.999, 1e-8.
@@ -48,24 +49,46 @@ impl Adam {
         Self::default()
     }
 
-    /// Moves every parameter that has a gradient.
-    pub fn update<M: Module>(
-        &mut self,
-        network: M,
-        gradients: &mut Gradients,
-        config: &AdamConfig,
-        learning_rate: f64,
-    ) -> M {
-        self.num_updates += 1;
-        let power = i32::try_from(self.num_updates).unwrap_or(i32::MAX);
-        let rates = AdamRates {
+    /// What the update after `num_updates` others needs.
+    fn rates(num_updates: u64, config: &AdamConfig, learning_rate: f64) -> AdamRates {
+        let power = i32::try_from(num_updates + 1).unwrap_or(i32::MAX);
+        AdamRates {
             step: (learning_rate / (1.0 - config.beta1.powi(power))) as f32,
             root: (1.0 - config.beta2.powi(power)).sqrt().recip() as f32,
             beta1: config.beta1 as f32,
             beta2: config.beta2 as f32,
             epsilon: config.epsilon as f32,
-        };
-        network.map(&mut Updater { adam: self, gradients, rates, path: Vec::new() })
+        }
+    }
+
+    /// Lends weights to the backward pass that comes next, which moves them as soon as it has their gradient: nothing holds all
+    /// gradients at once. Until [`Self::update`] the network has no values in their place. Which weights can be lent, `uses` of
+    /// the forward pass knows; on other devices than the CPU it is none.
+    pub fn lend<M: Module>(&mut self, network: M, uses: &WeightUses, config: &AdamConfig, learning_rate: f64) -> M {
+        let rates = Self::rates(self.num_updates, config, learning_rate);
+        network.map(&mut Lender { adam: self, uses, rates, path: Vec::new() })
+    }
+
+    /// Takes back what was lent, and moves every other parameter that has a gradient.
+    pub fn update<M: Module>(
+        &mut self,
+        network: M,
+        gradients: &mut Gradients,
+        uses: Option<&WeightUses>,
+        config: &AdamConfig,
+        learning_rate: f64,
+    ) -> M {
+        let rates = Self::rates(self.num_updates, config, learning_rate);
+        self.num_updates += 1;
+        network.map(&mut Updater { adam: self, gradients, uses, rates, path: Vec::new() })
+    }
+
+    /// The moments of a parameter; zero at first.
+    fn take_moments<const D: usize>(&mut self, path: &str, values: &Tensor<D>) -> [Tensor<1>; 2] {
+        self.moments.remove(path).unwrap_or_else(|| {
+            let zeros = Tensor::zeros([values.shape().num_elements()], &values.device());
+            [zeros.clone(), zeros]
+        })
     }
 
     /// The moments as tensors for a checkpoint, named `group.first.*` and `group.second.*`.
@@ -114,9 +137,49 @@ impl Adam {
     }
 }
 
+/// Goes through a network before its backward pass.
+struct Lender<'a> {
+    adam: &'a mut Adam,
+    uses: &'a WeightUses,
+    rates: AdamRates,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Lender<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let ready = self.uses.learner(param.id).filter(Learner::is_ready);
+        let Some(learner) = ready else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let device = tensor.device();
+        let values = tensor.inner();
+        let path = self.path.join(".");
+        let moments = self.adam.take_moments(&path, &values);
+        let values = match kernels::lend(&learner, (values, moments), self.rates) {
+            None => Tensor::zeros([1; D], &device),
+            Some((values, moments)) => {
+                self.adam.moments.insert(path, moments);
+                Tensor::from_inner(values).require_grad()
+            }
+        };
+        Param::from_mapped_value(id, values, mapper)
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+}
+
+/// Goes through a network after its backward pass.
 struct Updater<'a> {
     adam: &'a mut Adam,
     gradients: &'a mut Gradients,
+    uses: Option<&'a WeightUses>,
     rates: AdamRates,
     path: Vec<String>,
 }
@@ -124,15 +187,21 @@ struct Updater<'a> {
 impl ModuleMapper for Updater<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
+        let path = self.path.join(".");
+        let lent = self.uses.and_then(|uses| uses.learner(id));
+        let device = tensor.device().without_autodiff();
+        if let Some((values, moments)) = lent.and_then(|learner| kernels::take_back(&learner, &device)) {
+            self.adam.moments.insert(path, moments);
+            return Param::from_mapped_value(id, Tensor::from_inner(values).require_grad(), mapper);
+        }
         let Some(gradient) = tensor.grad_remove(self.gradients) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let dims = tensor.dims();
-        let values = tensor.inner().reshape([-1]);
+        let values = tensor.inner();
+        let moments = self.adam.take_moments(&path, &values);
         let gradient = gradient.without_autodiff().reshape([-1]);
-        let path = self.path.join(".");
-        let moments = self.adam.moments.remove(&path).unwrap_or_else(|| [values.zeros_like(), values.zeros_like()]);
-        let (values, moments) = kernels::adam(values, gradient, moments, self.rates);
+        let (values, moments) = kernels::adam(values.reshape([-1]), gradient, moments, self.rates);
         self.adam.moments.insert(path, moments);
         Param::from_mapped_value(id, Tensor::from_inner(values.reshape(dims)).require_grad(), mapper)
     }
@@ -173,7 +242,7 @@ mod tests {
         for _ in 0..num_updates {
             let loss = network.weight.val().square().sum() + (network.bias.val() * 3.0).sum();
             let mut gradients = loss.backward();
-            network = adam.update(network, &mut gradients, &config, 0.1);
+            network = adam.update(network, &mut gradients, None, &config, 0.1);
         }
         (network.weight.val().into_data(), network.bias.val().into_data(), adam)
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::AdamConfig;
 use crate::{
     checkpoint::{Preprocessing, SourceKind},
+    kernels::Precision,
     loss::ObjectiveConfig,
     networks::{DiscriminatorConfig, DiscriminatorKind, NetworkError, NormKind, UnetConfig, Upsampling},
     pairs::{PairSet, PairsConfig, augment::AugmentConfig, loader::LoaderConfig},
@@ -27,6 +28,8 @@ pub struct TrainConfig {
     pub generator: GeneratorSection,
     /// The PatchGAN.
     pub discriminator: DiscriminatorSection,
+    /// In what convolutions multiply.
+    pub precision: Precision,
     /// The losses.
     pub objective: ObjectiveConfig,
     /// The optimiser of both networks.

@@ -9,7 +9,7 @@ use burn::{
 use super::{adam::Adam, config::TrainConfig, pool::ImagePool};
 use crate::{
     batch::PairBatch,
-    networks::{DiscriminatorConfig, DropoutSeed, Mode, NetworkError, PatchGan, Unet, UnetConfig},
+    networks::{DiscriminatorConfig, DropoutSeed, Mode, NetworkError, PatchGan, Unet, UnetConfig, WeightUses},
     seed,
 };
 
@@ -59,9 +59,9 @@ pub enum Phase {
     Discriminator,
     /// Adam moves the discriminator.
     DiscriminatorAdam,
-    /// The discriminator judges for the generator, and the generator's gradients.
+    /// The discriminator judges for the generator, and the generator's gradients; on the CPU Adam moves most weights here.
     GeneratorBackward,
-    /// Adam moves the generator.
+    /// Adam moves the rest of the generator.
     GeneratorAdam,
 }
 
@@ -101,18 +101,25 @@ impl TrainState {
         let objective = &config.objective;
         let adversarial = objective.adversarial;
         let PairBatch { source, target } = batch;
-        let mode = Mode::training(DropoutSeed(seed::mix(config.seed, "dropout of step", step)));
+        let seed_of_step = DropoutSeed(seed::mix(config.seed, "dropout of step", step));
+        let mode = Mode::training(seed_of_step).in_precision(config.precision);
+        let uses = WeightUses::learn();
 
-        let fake = generator.forward(source.clone(), mode);
+        let fake = generator.forward(source.clone(), mode.using(&uses));
         done(Phase::GeneratorForward);
 
         let [pooled_source, pooled_fake] =
             pool.query(source.clone(), fake.clone().detach(), seed::mix(config.seed, "pool of step", step));
-        let d_fake = adversarial.d_fake(discriminator.forward(pooled_source, pooled_fake, mode));
-        let d_real = adversarial.d_real(discriminator.forward(source.clone(), target.clone(), mode));
+        // Both passes in one, each with its own statistics.
+        let [batch, ..] = source.dims();
+        let sources = Tensor::cat(vec![pooled_source, source.clone()], 0);
+        let logits =
+            discriminator.forward(sources, Tensor::cat(vec![pooled_fake, target.clone()], 0), mode.of_parts(2));
+        let d_fake = adversarial.d_fake(logits.clone().slice([0..batch]));
+        let d_real = adversarial.d_real(logits.slice([batch..2 * batch]));
         let mut gradients = ((d_fake.clone() + d_real.clone()) * 0.5).backward();
         done(Phase::Discriminator);
-        let discriminator = adam_discriminator.update(discriminator, &mut gradients, &config.adam, learning_rate);
+        let discriminator = adam_discriminator.update(discriminator, &mut gradients, None, &config.adam, learning_rate);
         drop(gradients);
         done(Phase::DiscriminatorAdam);
 
@@ -122,9 +129,10 @@ impl TrainState {
         drop(judge);
         let g_l1 = objective.reconstruction.forward(fake, target);
         let loss = g_gan.clone() * objective.adversarial_weight + g_l1.clone() * objective.reconstruction_weight;
+        let generator = adam_generator.lend(generator, &uses, &config.adam, learning_rate);
         let mut gradients = loss.backward();
         done(Phase::GeneratorBackward);
-        let generator = adam_generator.update(generator, &mut gradients, &config.adam, learning_rate);
+        let generator = adam_generator.update(generator, &mut gradients, Some(&uses), &config.adam, learning_rate);
 
         done(Phase::GeneratorAdam);
         let losses = read([g_gan, g_l1, d_real, d_fake]);

@@ -86,4 +86,22 @@ impl Lanes for Plain {
         }
         Self(result)
     }
+    #[inline(always)]
+    unsafe fn pair(self, other: Self) -> Self {
+        self.zip(other, |low, high| f32::from_bits(bfloat16(high) << 16 | bfloat16(low)))
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(self, other: Self, term: Self) -> Self {
+        let low = |word: f32| f32::from_bits(word.to_bits() << 16);
+        let high = |word: f32| f32::from_bits(word.to_bits() & 0xffff_0000);
+        let sum = self.zip(other, |a, b| low(a) * low(b)).zip(term, |a, b| a + b);
+        self.zip(other, |a, b| high(a) * high(b)).zip(sum, |a, b| a + b)
+    }
+}
+
+/// The upper half of a float, rounded to nearest even. Infinities stay; a NaN may become one of either.
+#[inline(always)]
+fn bfloat16(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16
 }

@@ -8,7 +8,14 @@ use super::{Lanes, Work};
 /// The processor has AVX-512 F and DQ.
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 pub(super) unsafe fn run_avx512(work: impl Work) {
-    unsafe { work.run::<Avx512>() }
+    unsafe { work.run::<Avx512<false>>() }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, DQ and BF16.
+#[target_feature(enable = "avx512f,avx512dq,avx512bf16,avx2,fma")]
+pub(super) unsafe fn run_avx512_pairs(work: impl Work) {
+    unsafe { work.run::<Avx512<true>>() }
 }
 
 /// # Safety
@@ -18,15 +25,16 @@ pub(super) unsafe fn run_avx2(work: impl Work) {
     unsafe { work.run::<Avx2>() }
 }
 
+/// `PAIRS` where the processor multiplies pairs of bfloat16 itself.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx512(__m512);
+pub(in super::super) struct Avx512<const PAIRS: bool>(__m512);
 
 #[inline(always)]
 fn first(count: usize) -> __mmask16 {
     if count >= 16 { u16::MAX } else { (1_u16 << count) - 1 }
 }
 
-impl Lanes for Avx512 {
+impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
     const COUNT: usize = 16;
     const ROWS: usize = 12;
 
@@ -83,6 +91,33 @@ impl Lanes for Avx512 {
         unsafe {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
             Self(_mm512_mask_blend_ps(positive, no.0, yes.0))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair(self, other: Self) -> Self {
+        unsafe {
+            // The nearest: half of the last place is added, a little less where that makes it even.
+            let round = |x: __m512| {
+                let bits = _mm512_castps_si512(x);
+                let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)))
+            };
+            let low = _mm512_srli_epi32::<16>(round(self.0));
+            let high = _mm512_and_si512(round(other.0), _mm512_set1_epi32(-0x1_0000));
+            Self(_mm512_castsi512_ps(_mm512_or_si512(low, high)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(self, other: Self, term: Self) -> Self {
+        unsafe {
+            let (a, b) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            if PAIRS {
+                let pairs = |x: __m512i| std::mem::transmute::<__m512i, __m512bh>(x);
+                return Self(_mm512_dpbf16_ps(term.0, pairs(a), pairs(b)));
+            }
+            let low = |x| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(x));
+            let high = |x| _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-0x1_0000)));
+            Self(_mm512_fmadd_ps(high(a), high(b), _mm512_fmadd_ps(low(a), low(b), term.0)))
         }
     }
     #[inline(always)]
@@ -210,6 +245,29 @@ impl Lanes for Avx2 {
         unsafe {
             let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
             Self(_mm256_blendv_ps(no.0, yes.0, positive))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair(self, other: Self) -> Self {
+        unsafe {
+            // As with AVX-512.
+            let round = |x: __m256| {
+                let bits = _mm256_castps_si256(x);
+                let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+                _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)))
+            };
+            let low = _mm256_srli_epi32::<16>(round(self.0));
+            let high = _mm256_and_si256(round(other.0), _mm256_set1_epi32(-0x1_0000));
+            Self(_mm256_castsi256_ps(_mm256_or_si256(low, high)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(self, other: Self, term: Self) -> Self {
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(self.0), _mm256_castps_si256(other.0));
+            let low = |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
+            let high = |x| _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(-0x1_0000)));
+            Self(_mm256_fmadd_ps(high(a), high(b), _mm256_fmadd_ps(low(a), low(b), term.0)))
         }
     }
     #[inline(always)]

@@ -128,7 +128,14 @@ impl KeepRoom {
 #[derive(Clone, Debug)]
 pub struct Kept {
     room: KeepRoom,
-    values: Arc<OnceLock<Option<([usize; 3], Buffer)>>>,
+    /// `None` inside when there was no room.
+    values: Arc<OnceLock<Option<KeptFor>>>,
+}
+
+#[derive(Debug)]
+struct KeptFor {
+    key: [usize; 3],
+    values: Buffer,
 }
 
 impl Kept {
@@ -137,16 +144,11 @@ impl Kept {
         Self { room: room.clone(), values: Arc::default() }
     }
 
-    /// Whether anything is kept.
-    #[cfg(test)]
-    pub(super) fn is_filled(&self) -> bool {
-        matches!(self.values.get(), Some(Some(_)))
-    }
-
     /// What `make` gave for this key the first time, when there was room for `floats`. Only one key is kept.
     pub(super) fn values(&self, key: [usize; 3], floats: usize, make: impl FnOnce() -> Buffer) -> Option<&Buffer> {
-        let kept = self.values.get_or_init(|| self.room.take(floats * size_of::<f32>()).then(|| (key, make())));
-        kept.as_ref().filter(|(of, _)| *of == key).map(|(_, buffer)| buffer)
+        let begin = || self.room.take(floats * size_of::<f32>()).then(|| KeptFor { key, values: make() });
+        let kept = self.values.get_or_init(begin);
+        kept.as_ref().filter(|kept| kept.key == key).map(|kept| &kept.values)
     }
 }
 
@@ -170,4 +172,12 @@ pub(super) fn with_scratch<const N: usize>(sizes: [usize; N], work: impl FnOnce(
     });
     work(parts);
     KEPT.set(buffer);
+}
+
+#[cfg(test)]
+impl Kept {
+    /// Whether anything is kept.
+    pub(super) fn is_filled(&self) -> bool {
+        matches!(self.values.get(), Some(Some(_)))
+    }
 }

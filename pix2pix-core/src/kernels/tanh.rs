@@ -12,7 +12,7 @@ const CHUNK: usize = 1 << 14;
 const MOST: f32 = 7.905;
 /// A quotient of polynomials, odd over even: the minimax approximation of Eigen, error below 4e-7.
 const ODD: [f32; 7] =
-    [4.893_524_6e-3, 6.372_619_3e-4, 1.485_722_4e-5, 5.122_297e-8, -8.604_672e-11, 2.000_187_9e-13, -2.760_768_5e-16];
+    [4.893_524_6e-3, 6.372_619_3e-4, 1.485_722_4e-5, 5.122_297e-8, -8.604_672e-11, 2.000_188e-13, -2.760_768_5e-16];
 const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
 
 /// The tangent of every value.

@@ -122,6 +122,15 @@ unsafe fn write_points<L: Lanes, const FULL: bool, const SIDE: usize>(
     }
 }
 
+/// Puts the points of two values together.
+#[inline(always)]
+unsafe fn pair<L: Lanes, const SIDE: usize>(points: &mut [[L; SIDE]; SIDE], others: &[[L; SIDE]; SIDE]) {
+    for (point, other) in points.as_flattened_mut().iter_mut().zip(others.as_flattened()) {
+        // SAFETY: the instructions of `L` exist.
+        *point = unsafe { point.pair(*other) };
+    }
+}
+
 #[inline(always)]
 unsafe fn activate<L: Lanes>(x: L, slope: f32) -> L {
     unsafe { if slope == 1.0 { x } else { x.max(x.mul(L::splat(slope))) } }
@@ -133,7 +142,7 @@ unsafe fn through<L: Lanes>(gradient: L, x: L, slope: f32) -> L {
     unsafe { x.select_positive(gradient, gradient.mul(L::splat(slope))) }
 }
 
-/// Calls `$full` for whole vectors of channels and `$part` for what is left.
+/// Calls the body for whole vectors of channels, with `$full`, and for what is left, without.
 macro_rules! by_vectors {
     ($lanes:ty, $count:expr, |$at:ident, $left:ident, $full:ident| $body:expr) => {
         let count = $count;
@@ -171,7 +180,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
         Self { geometry, tiling: Tiling::new(&geometry, M) }
     }
 
-    /// Values of a tile at one point over `channels` of the big side.
+    /// Values of a tile that one product takes over `channels` of the big side.
     pub const fn values(channels: usize) -> usize {
         Self::SPREAD * Self::PHASES * channels
     }

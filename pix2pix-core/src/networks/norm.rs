@@ -92,7 +92,7 @@ impl Norm {
                         let count = (batch / parts * height * width) as f64;
                         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
                         for part in 0..parts {
-                            let of_part = |all: &Tensor<1>| all.clone().slice([part * channels..(part + 1) * channels]);
+                            let of_part = |all: &Tensor<1>| all.clone().narrow(0, part * channels, channels);
                             follow(mean, of_part(&result.mean), 1.0);
                             follow(var, of_part(&result.variance), unbiased);
                         }

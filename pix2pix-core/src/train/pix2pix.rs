@@ -115,8 +115,8 @@ impl TrainState {
         let sources = Tensor::cat(vec![pooled_source, source.clone()], 0);
         let logits =
             discriminator.forward(sources, Tensor::cat(vec![pooled_fake, target.clone()], 0), mode.of_parts(2));
-        let d_fake = adversarial.d_fake(logits.clone().slice([0..batch]));
-        let d_real = adversarial.d_real(logits.slice([batch..2 * batch]));
+        let d_fake = adversarial.d_fake(logits.clone().narrow(0, 0, batch));
+        let d_real = adversarial.d_real(logits.narrow(0, batch, batch));
         let mut gradients = ((d_fake.clone() + d_real.clone()) * 0.5).backward();
         done(Phase::Discriminator);
         let discriminator = adam_discriminator.update(discriminator, &mut gradients, None, &config.adam, learning_rate);

@@ -15,7 +15,7 @@ pub(super) const SLAB: usize = 64;
 /// Floats of points that are held at once for all threads together.
 const HELD: usize = 16 * 1024 * 1024;
 /// Transformed weights beyond this many floats are not worth passing through memory.
-pub(super) const MOST_PREPARED: usize = 2 * 1024 * 1024;
+const MOST_PREPARED: usize = 2 * 1024 * 1024;
 /// Tiles that one thread transforms at a time.
 const TRANSFORMED: usize = 16;
 const _: () = assert!(TRANSFORMED.is_multiple_of(2), "pairs of tiles do not cross threads");
@@ -92,35 +92,31 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
 
     /// All transformed weights for `correlate`, block by block.
     pub(super) fn prepare(&self, weights: &[f32]) -> Buffer {
-        let (num_small, num_big) = (self.num_small(), self.num_big());
-        let mut buffer = Buffer::new(num_small * num_big * Self::PREPARED);
-        let shared = Shared::new(buffer.as_mut_slice());
-        parallel(num_small * num_big, |number| {
-            let block = self.block(number / num_big, number % num_big);
-            // SAFETY: every block has a place of its own.
-            unsafe {
-                let to = shared.get().add(number * Self::PREPARED);
-                run(Prepare::<M, R, SIDE, HALF> { geometry: self.geometry, weights: weights.as_ptr(), block, to });
-            }
-        });
-        buffer
+        self.all_blocks(Self::PREPARED, |block, to| {
+            let (geometry, weights) = (self.geometry, weights.as_ptr());
+            // SAFETY: blocks lie within the weights, and each has a place of its own.
+            unsafe { run(Prepare::<M, R, SIDE, HALF> { geometry, weights, block, to }) };
+        })
     }
 
     /// The same for `spread`.
     pub(super) fn prepare_adjoint(&self, weights: &[f32]) -> Buffer {
+        self.all_blocks(self.adjoint_size(), |block, to| {
+            let (geometry, weights, row) = (self.geometry, weights.as_ptr(), Self::row(block.num_big));
+            // SAFETY: as above.
+            unsafe { run(PrepareAdjoint::<M, R, SIDE, HALF> { geometry, weights, block, to, row }) };
+        })
+    }
+
+    /// A buffer in which every block of weights has `size` floats, that `work` writes.
+    fn all_blocks(&self, size: usize, work: impl Fn(Block, *mut f32) + Sync + Send) -> Buffer {
         let (num_small, num_big) = (self.num_small(), self.num_big());
-        let size = self.adjoint_size();
         let mut buffer = Buffer::new(num_small * num_big * size);
         let shared = Shared::new(buffer.as_mut_slice());
         parallel(num_small * num_big, |number| {
-            let block = self.block(number / num_big, number % num_big);
-            let row = Self::row(block.num_big);
-            let weights = weights.as_ptr();
-            // SAFETY: every block has a place of its own.
-            unsafe {
-                let to = shared.get().add(number * size);
-                run(PrepareAdjoint::<M, R, SIDE, HALF> { geometry: self.geometry, weights, block, to, row });
-            }
+            // SAFETY: the buffer has this many places.
+            let to = unsafe { shared.get().add(number * size) };
+            work(self.block(number / num_big, number % num_big), to);
         });
         buffer
     }

@@ -94,7 +94,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
         let held = self.tiles_held().min(total);
         let of_block = |num_tiles| Self::all_points(num_tiles, Self::depth(Self::BIG));
         let mut points = Buffer::new(self.num_big() * of_block(held));
-        let kept = kept.map(|kept| Shared::read(kept));
+        let kept = kept.map(Shared::read);
         for (tile, num_tiles) in steps(total, held) {
             self.gather_all::<false>(from, [tile, num_tiles], &mut points);
             let points = Shared::new(points.as_mut_slice());

@@ -1,6 +1,6 @@
 //! Pictures to points and back.
 
-use super::{Frame, Read, Strides, Write, activate, load, read_points, store, through, write_points};
+use super::{Frame, Read, Strides, Write, activate, load, pair, read_points, store, through, write_points};
 use crate::kernels::{
     bilinear::{FromOutputs, ToOutputs, ToPoints, sandwich},
     geometry::CHUNK,
@@ -58,13 +58,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool, const 
                 // SAFETY: offsets of windows lie in the picture, those of the points in the destination.
                 unsafe {
                     let to = self.to.add(word * self.strides.tile + phase / phases_in_word * num_channels);
-                    let window_here = window(number, phase);
-                    if HALF {
-                        let other = window(number + tiles_in_word - 1, phase + phases_in_word - 1);
-                        self.pair::<L>(&[window_here, other], to);
-                    } else {
-                        self.single::<L>(&window_here, to);
-                    }
+                    let other = HALF.then(|| window(number + tiles_in_word - 1, phase + phases_in_word - 1));
+                    self.word::<L>(&window(number, phase), other.as_ref(), to);
                 }
             }
         }
@@ -74,31 +69,17 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool, const 
 impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool, const OVER_TILES: bool>
     Gather<M, R, SIDE, HALF, OVER_TILES>
 {
+    /// The points of a window, or of two put together.
     #[inline(always)]
-    unsafe fn single<L: Lanes>(&self, window: &Window<SIDE>, mut to: *mut f32) {
+    unsafe fn word<L: Lanes>(&self, window: &Window<SIDE>, other: Option<&Window<SIDE>>, mut to: *mut f32) {
         for (values, channels, start, count) in self.from.parts.pieces(self.range) {
             // SAFETY: as in `run`.
             unsafe {
                 by_vectors!(L, count, |at, left, FULL| {
-                    let points = self.points::<L, FULL>(window, values.add(start + at), channels, left);
-                    write_points::<L, FULL, SIDE>(&points, to.add(at), self.strides.point, left);
-                });
-                to = to.add(count);
-            }
-        }
-    }
-
-    /// The points of two windows, put together as bfloat16.
-    #[inline(always)]
-    unsafe fn pair<L: Lanes>(&self, windows: &[Window<SIDE>; 2], mut to: *mut f32) {
-        for (values, channels, start, count) in self.from.parts.pieces(self.range) {
-            // SAFETY: as in `run`.
-            unsafe {
-                by_vectors!(L, count, |at, left, FULL| {
-                    let mut points = self.points::<L, FULL>(&windows[0], values.add(start + at), channels, left);
-                    let others = self.points::<L, FULL>(&windows[1], values.add(start + at), channels, left);
-                    for (point, other) in points.as_flattened_mut().iter_mut().zip(others.as_flattened()) {
-                        *point = point.pair(*other);
+                    let from = values.add(start + at);
+                    let mut points = self.points::<L, FULL>(window, from, channels, left);
+                    if let Some(other) = other {
+                        pair(&mut points, &self.points::<L, FULL>(other, from, channels, left));
                     }
                     write_points::<L, FULL, SIDE>(&points, to.add(at), self.strides.point, left);
                 });

@@ -1,6 +1,6 @@
 //! Weights to points, and the gradient of the weights back.
 
-use super::{Frame, apart, read_points, write_points};
+use super::{Frame, apart, pair, read_points, write_points};
 use crate::kernels::{
     bilinear::{FromTaps, ToTaps, sandwich},
     geometry::{CHUNK, Geometry, KERNEL},
@@ -51,15 +51,6 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
                 }
             }
         }
-    }
-}
-
-/// Puts the points of two values together.
-#[inline(always)]
-unsafe fn pair<L: Lanes, const SIDE: usize>(points: &mut [[L; SIDE]; SIDE], others: &[[L; SIDE]; SIDE]) {
-    for (point, other) in points.as_flattened_mut().iter_mut().zip(others.as_flattened()) {
-        // SAFETY: the instructions of `L` exist.
-        *point = unsafe { point.pair(*other) };
     }
 }
 

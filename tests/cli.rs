@@ -385,6 +385,58 @@ fn check_reports_as_text_and_json_and_writes_a_contact_sheet() {
 }
 
 #[test]
+fn pictures_side_by_side_and_with_kept_weights_are_those_of_one_by_one() {
+    let place = Place::with_run(2);
+    fs::create_dir(place.path("many")).expect("a folder");
+    for number in 0..40 {
+        noise(32 + number % 3 * 32, 32).save(place.path(&format!("many/{number}.png"))).expect("a picture");
+    }
+    let translated = |options: &str| {
+        place.good(&format!("translate many -o out --model runs/run {options}"));
+        let pixels = |number| image::open(place.path(&format!("out/{number}.png"))).expect("a picture").to_rgb8();
+        let all = (0..40).map(pixels).collect::<Vec<_>>();
+        fs::remove_dir_all(place.path("out")).expect("the folder is there");
+        all
+    };
+    let expected = translated("--jobs 1 --weight-cache 0");
+    assert_eq!(expected, translated("--jobs 1 --weight-cache 64"));
+    assert_eq!(expected, translated("--jobs 3 --weight-cache 64"));
+    assert_eq!(expected, translated(""));
+    let rounded = translated("--precision bf16");
+    let largest = expected.iter().zip(&rounded).flat_map(|(one, other)| one.as_raw().iter().zip(other.as_raw()));
+    let largest = largest.map(|(one, other)| one.abs_diff(*other)).max();
+    assert!(largest.is_some_and(|largest| largest < 16), "bfloat16 moves pixels a little, found {largest:?}");
+}
+
+#[test]
+fn bench_measures_forward_step_phases_loader_and_memory() {
+    let place = Place::new();
+    let common = "bench --size 32 --width 4 --batch 2 --count 1";
+    let found: serde_json::Value =
+        serde_json::from_str(&place.good(&format!("{common} --precision bf16 --threads 1 --json"))).expect("an object");
+    for key in [
+        "forward_s",
+        "step_s",
+        "pairs_per_s",
+        "loader_s",
+        "loader_pairs_per_s",
+        "generator_forward_s",
+        "discriminator_s",
+        "discriminator_adam_s",
+        "generator_backward_s",
+        "generator_adam_s",
+    ] {
+        assert!(found[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {found}");
+    }
+    assert_eq!(found["precision"], "bf16");
+    assert_eq!(found["batch"], 2);
+    assert_eq!(found["threads"], 1);
+    let text = place.good(common);
+    assert!(text.contains("forward") && text.contains("loader") && text.contains("step"), "{text}");
+    assert!(place.bad("bench --size 33 --count 1").contains("multiples of 32"));
+}
+
+#[test]
 fn the_demo_does_the_whole_job() {
     let place = Place::new();
     let report = place.good("demo --steps 3 --size 32 --out runs/demo");

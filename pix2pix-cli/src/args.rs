@@ -5,6 +5,7 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pix2pix_core::{
     device::DeviceName,
+    kernels::Precision,
     pairs::{Direction, Layout, Split},
     translate::TestMode,
 };
@@ -221,6 +222,9 @@ pub struct TrainArgs {
     /// Number of earlier fakes that the discriminator may see again [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub pool_size: Option<usize>,
+    /// In what convolutions multiply: f32, or bf16 where that is faster [default: f32]
+    #[arg(long, value_name = "PRECISION", help_heading = "Training")]
+    pub precision: Option<PrecisionArg>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub seed: Option<u64>,
@@ -269,6 +273,9 @@ pub struct ModelArgs {
     /// Seed of dropout in the paper's mode
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// In what convolutions multiply: f32, or bf16 where that is faster
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: PrecisionArg,
     /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
@@ -296,6 +303,12 @@ pub struct TranslateArgs {
     /// File or folder of instance ids of the same stems, for models that draw their edges
     #[arg(long, value_name = "PATH")]
     pub instances: Option<PathBuf>,
+    /// Memory for transformed weights that are kept from picture to picture where there are many, in MiB; on the CPU
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub weight_cache: usize,
+    /// Pictures translated at a time; on the CPU small ones go side by side by default, one on each core
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// Format of pictures in an output folder
     #[arg(long, value_name = "FORMAT", default_value = "png")]
     pub format: String,
@@ -395,6 +408,12 @@ pub struct BenchArgs {
     /// Threads; all processors by default
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// In what convolutions multiply: f32, or bf16 where that is faster
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: PrecisionArg,
+    /// Keep transformed weights for the forward pass in this much memory, in MiB, as for folders of pictures
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    pub weight_cache: usize,
     /// Steps and forward passes that are counted, after two that are not
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub count: usize,
@@ -440,6 +459,7 @@ macro_rules! choices {
 
 choices! {
     SimdArg { Portable, Avx2, Avx512 }
+    PrecisionArg { F32, Bf16 }
     Norm { Batch, Instance, None }
     UpsamplingArg { Transposed, ResizeConv }
     AdversarialArg { Vanilla, Lsgan, Hinge }
@@ -453,6 +473,15 @@ choices! {
 /// The name of a choice, as options and configuration files have it.
 pub fn key(choice: impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl From<TestModeArg> for TestMode {

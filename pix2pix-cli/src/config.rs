@@ -92,6 +92,7 @@ fn apply_options(table: &mut Table, args: &TrainArgs) {
     let options = [
         ("seed", args.seed.map(long)),
         ("pool_size", args.pool_size.map(integer)),
+        ("precision", args.precision.map(|precision| text(key(precision)))),
         ("pairs.layout", args.layout.map(|layout| text(layout.to_string()))),
         ("pairs.direction", args.direction.map(|direction| text(direction.to_string()))),
         ("pairs.labels", args.labels.map(integer)),

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use pix2pix_core::{train::RunPaths, translate::Translator};
+use pix2pix_core::{
+    train::RunPaths,
+    translate::{TranslateOptions, Translator},
+};
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, Size};
 
 /// Where runs stand unless told otherwise.
 const RUNS: &str = "runs";
@@ -50,4 +53,14 @@ pub fn load(args: &ModelArgs) -> Result<Translator> {
     let path = checkpoint(args)?;
     let device = args.device.open()?;
     Translator::load(&path, &device).with_context(|| format!("cannot use model {}", path.display()))
+}
+
+/// How the options say that pictures are translated.
+pub fn options(args: &ModelArgs, resize: Option<Size>) -> TranslateOptions {
+    TranslateOptions {
+        test_mode: args.test_mode.into(),
+        resize: resize.map(|size| (size.width, size.height)),
+        seed: args.seed,
+        precision: args.precision.into(),
+    }
 }

@@ -71,6 +71,13 @@ pub struct DeviceName {
     pub index: usize,
 }
 
+impl DeviceName {
+    /// Whether it computes on the processor's own cores.
+    pub const fn is_cpu(&self) -> bool {
+        matches!(self.kind, DeviceKind::Flex | DeviceKind::Ndarray)
+    }
+}
+
 impl Default for DeviceName {
     fn default() -> Self {
         Self { kind: DeviceKind::Flex, index: 0 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::{stack, unstack},
     checkpoint::{Checkpoint, CheckpointError, Description, SourceKind},
-    networks::{DropoutSeed, Mode, Unet, load_state},
+    kernels::{Precision, alone},
+    networks::{DropoutSeed, Mode, Unet, WeightUses, load_state},
     pixel::{
         LabelMap, Picture, PixelError, Planes,
         decode::{DecodeOptions, decode_labels, decode_picture},
@@ -53,6 +54,8 @@ pub struct TranslateOptions {
     pub resize: Option<(usize, usize)>,
     /// Seed of dropout in the paper's mode.
     pub seed: u64,
+    /// In what convolutions multiply.
+    pub precision: Precision,
 }
 
 /// A picture that could not be translated.
@@ -113,6 +116,7 @@ pub struct Translator {
     description: Description,
     device: Device,
     path: PathBuf,
+    uses: Option<WeightUses>,
 }
 
 impl Translator {
@@ -126,11 +130,18 @@ impl Translator {
         let device = device.clone().without_autodiff();
         let generator = description
             .generator
-            .init(0, &device)
+            .blank(&device)
             .map_err(|source| CheckpointError::Network { path: path.to_owned(), source })?;
         let generator = load_state(generator, checkpoint.read_group("generator")?)
             .map_err(|source| CheckpointError::State { path: path.to_owned(), source })?;
-        Ok(Self { generator, description, device, path: path.to_owned() })
+        Ok(Self { generator, description, device, path: path.to_owned(), uses: None })
+    }
+
+    /// The same for several pictures: transformed weights are kept, up to so many bytes. On other devices than the CPU this changes
+    /// nothing.
+    #[must_use]
+    pub fn keeping_weights(self, bytes: usize) -> Self {
+        Self { uses: Some(WeightUses::keep(bytes)), ..self }
     }
 
     /// What the checkpoint says of itself.
@@ -212,10 +223,23 @@ impl Translator {
             TestMode::Running => Mode::running(),
             TestMode::Paper => Mode::paper(DropoutSeed(seed::mix(options.seed, "translation", 0))),
         };
+        let mode = mode.in_precision(options.precision);
+        let mode = self.uses.as_ref().map_or(mode, |uses| mode.using(uses));
         let padded = pad_by_reflection(source, self.description.generator.multiple());
         let fake = self.generator.forward(stack(vec![padded], &self.device), mode);
         let fake = unstack(fake).pop().expect("one picture in, one out");
         crop(&fake, source.width, source.height)
+    }
+
+    /// [`Self::translate`] on this thread alone: for callers that translate several pictures at the same time.
+    ///
+    /// # Shapes
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn translate_alone(&self, source: &Planes, options: &TranslateOptions) -> Planes {
+        alone(|| self.translate(source, options))
     }
 }
 

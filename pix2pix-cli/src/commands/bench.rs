@@ -1,17 +1,18 @@
 //! `p2p bench`: how long a forward pass and a training step take, and how many pairs a second the loader gives.
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
 use pix2pix_core::{
     batch::{PairBatch, stack},
     kernels::Simd,
-    networks::{DiscriminatorConfig, Mode, UnetConfig},
+    networks::{DiscriminatorConfig, Mode, UnetConfig, WeightUses},
     pairs::{
         Pair, PairsConfig,
         augment::AugmentConfig,
         layout::find_pairs,
         loader::{Loader, LoaderConfig},
+        synth::{Scene, SynthOptions, write_pairs},
     },
     pixel::Planes,
     train::{
@@ -22,10 +23,12 @@ use pix2pix_core::{
 
 use super::train::peak_memory_mib;
 use crate::{
-    args::{BenchArgs, BenchCommand},
+    args::{BenchArgs, BenchCommand, Size, key},
     printer::result,
 };
 
+/// Generated pairs that the loader is measured with.
+const GENERATED: usize = 16;
 /// Passes before those that are counted.
 const WARM_UP: usize = 2;
 const PHASES: [(Phase, &str); 5] = [
@@ -38,28 +41,49 @@ const PHASES: [(Phase, &str); 5] = [
 
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     match &args.what {
-        Some(BenchCommand::Loader { .. }) => loader(args),
+        Some(BenchCommand::Loader { pairs, size, threads, cache_mib, repeat, json }) => {
+            let loading = LoaderConfig { num_threads: Some(*threads), cache_mib: *cache_mib, ..Default::default() };
+            let (count, seconds) = load(pairs, *size, loading, *repeat)?;
+            loader(count, count as f64 / seconds, *threads, *json)
+        }
         None => networks(args),
     }
 }
 
-fn loader(args: &BenchArgs) -> Result<ExitCode> {
-    let Some(BenchCommand::Loader { pairs, size, threads, cache_mib, repeat, json }) = &args.what else {
-        return Ok(ExitCode::SUCCESS);
-    };
+/// Goes through all pairs of a folder, so many times: how many there were, and in how many seconds.
+fn load(pairs: &Path, size: Size, loading: LoaderConfig, repeat: u64) -> Result<(usize, f64)> {
     let config = PairsConfig { val_fraction: 0.0, ..Default::default() };
     let set = find_pairs(pairs, &config, 0)?;
     let augment = AugmentConfig { width: size.width, height: size.height, ..Default::default() };
-    let loading = LoaderConfig { num_threads: Some(*threads), cache_mib: *cache_mib, ..Default::default() };
     let loader = Loader::new(set.pairs.clone(), set.reading(&config), augment, loading, 0)?;
     let (mut count, began) = (0, Instant::now());
-    for epoch in 0..*repeat {
+    for epoch in 0..repeat {
         for batch in loader.epoch(epoch, 0) {
             count += batch?.len();
         }
     }
-    let per_second = count as f64 / began.elapsed().as_secs_f64();
-    if *json {
+    Ok((count, began.elapsed().as_secs_f64()))
+}
+
+/// Pairs per second of the loader for generated pairs of the size at hand, in PNG files that are made for this.
+fn load_generated(size: Size) -> Result<f64> {
+    let folder = tempfile::tempdir().context("cannot make a folder for generated pairs")?;
+    let out = folder.path().join("pairs");
+    let options = SynthOptions {
+        scene: Scene::Town,
+        count: GENERATED,
+        size: (size.width, size.height),
+        seed: 0,
+        out: out.clone(),
+    };
+    write_pairs(&options, &|_| ())?;
+    load(&out, size, LoaderConfig::default(), 1)?;
+    let (count, seconds) = load(&out, size, LoaderConfig::default(), 3)?;
+    Ok(count as f64 / seconds)
+}
+
+fn loader(count: usize, per_second: f64, threads: usize, json: bool) -> Result<ExitCode> {
+    if json {
         let value = serde_json::json!({ "pairs": count, "pairs_per_s": per_second, "threads": threads });
         result(&value.to_string())?;
     } else {
@@ -73,13 +97,14 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
     }
     let batch_size = args.batch.get();
+    let loaded_per_second = load_generated(args.size)?;
     let plain = args.device.open()?;
     let device = plain.clone().autodiff();
     let (width, height) = (args.size.width, args.size.height);
     let generator =
         UnetConfig { width: args.width, depth: UnetConfig::depth_for(width, height)?, ..Default::default() };
     let discriminator = DiscriminatorConfig { width: args.width, ..Default::default() };
-    let config = TrainConfig::default();
+    let config = TrainConfig { precision: args.precision.into(), ..Default::default() };
     // Any values in the range of pictures serve.
     let picture = |seed: usize| Planes {
         channels: 3,
@@ -92,12 +117,14 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
 
     let unet = generator.init(0, &plain)?;
     let source = stack(pairs.iter().map(|pair| pair.source.clone()).collect(), &plain);
+    let uses = (args.weight_cache > 0).then(|| WeightUses::keep(args.weight_cache << 20));
+    let mode = Mode { uses: uses.as_ref(), ..Mode::image().in_precision(config.precision) };
     let forward = median(args.count, || {
         let began = Instant::now();
-        unet.forward(source.clone(), Mode::image()).into_data();
+        unet.forward(source.clone(), mode).into_data();
         began.elapsed().as_secs_f64()
     });
-    drop(unet);
+    drop((unet, uses));
 
     let mut state = Some(TrainState::begin(&config, &generator, &discriminator, &device)?);
     let batch = PairBatch::new(pairs, &device);
@@ -125,7 +152,9 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         let mut value = serde_json::json!({
             "device": args.device.to_string(), "size": [width, height], "width": args.width, "batch": batch_size,
             "threads": rayon::current_num_threads(), "simd": name_of(Simd::current()),
+            "precision": key(args.precision), "weight_cache_mib": args.weight_cache,
             "forward_s": forward, "step_s": step, "pairs_per_s": pairs, "peak_memory_mib": memory,
+            "loader_s": batch_size as f64 / loaded_per_second, "loader_pairs_per_s": loaded_per_second,
         });
         for ((_, name), seconds) in PHASES.iter().zip(parts) {
             value[name] = seconds.into();
@@ -137,6 +166,10 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
             let name = name.trim_end_matches("_s").replace('_', " ");
             lines.push(format!("  {name} {:.1} ms", seconds * 1e3));
         }
+        let to_load = batch_size as f64 / loaded_per_second * 1e3;
+        lines.push(format!(
+            "loader {to_load:.1} ms, {loaded_per_second:.1} pairs/s, beside the step on threads of its own"
+        ));
         lines.extend(memory.map(|memory| format!("peak memory {memory:.0} MiB")));
         result(&lines.join("\n"))?;
     }

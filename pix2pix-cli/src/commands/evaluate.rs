@@ -6,7 +6,6 @@ use anyhow::Result;
 use pix2pix_core::{
     evaluate::{evaluate, reading_for},
     pairs::{PairsConfig, Split, layout::find_pairs},
-    translate::TranslateOptions,
 };
 
 use super::pairs_config;
@@ -34,7 +33,7 @@ pub fn run(args: &EvaluateArgs, printer: &Printer) -> Result<ExitCode> {
         Some(split) => set.split(Split::from(split)),
         None => set.pairs.clone(),
     };
-    let options = TranslateOptions { test_mode: args.model.test_mode.into(), resize: None, seed: args.model.seed };
+    let options = model::options(&args.model, None);
     let bar = printer.bar(paths.len() as u64, "evaluating");
     let found = evaluate(&translator, &paths, &set.reading(&config), &options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();

@@ -4,17 +4,19 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read, Write},
+    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc::sync_channel,
+    sync::{Mutex, PoisonError, mpsc::sync_channel},
     thread,
 };
 
 use anyhow::{Context, Result, bail};
 use pix2pix_core::{
+    kernels::Precision,
     pixel::{
-        Picture,
-        decode::{DecodeOptions, decode_picture, is_picture_path},
+        Picture, Planes,
+        decode::{DecodeOptions, decode_picture, is_picture_path, probe},
         encode::{encode, png_bytes, write_whole},
         resize::bicubic,
     },
@@ -30,7 +32,11 @@ use crate::{
 
 /// Pictures between decoding, network and encoding.
 const IN_BETWEEN: usize = 2;
-/// Pixels between pictures side by side.
+/// So few pictures do not make up for filling memory with transformed weights.
+const FEW: usize = 32;
+/// Pixels of pictures that go side by side, at most.
+const MOST_SIDE_BY_SIDE: usize = 512 * 512;
+/// Pixels between pictures beside each other.
 const GAP: usize = 0;
 
 /// One picture to be translated.
@@ -43,16 +49,13 @@ struct Job {
 
 pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
     let translator = model::load(&args.model)?;
-    let options = TranslateOptions {
-        test_mode: TestMode::from(args.model.test_mode),
-        resize: args.resize.map(|size| (size.width, size.height)),
-        seed: args.model.seed,
-    };
+    let options = model::options(&args.model, args.resize);
     if args.inputs.iter().any(|input| input == Path::new("-")) {
         return pipe(args, &translator, &options);
     }
     let jobs = plan(args)?;
     let total = jobs.len();
+    let translator = if total > FEW { translator.keeping_weights(args.weight_cache << 20) } else { translator };
     let bar = printer.bar(total as u64, "translating");
     let failed = work(&jobs, args, &translator, &options, &|| bar.inc(1));
     bar.finish_and_clear();
@@ -78,7 +81,7 @@ fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOption
     let instances = args.instances.as_deref().map(read).transpose()?;
     let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
     let target = args.target.as_deref().filter(|path| path.is_file());
-    let picture = finish(&source, target, args, translator, options)?;
+    let picture = finish(&source, target, args, &|planes| translator.translate(planes, options))?;
     let text = text_of(translator, options);
     if args.output == Path::new("-") {
         std::io::stdout().lock().write_all(&png_bytes(&picture, &text)?).context("cannot write standard output")?;
@@ -149,7 +152,7 @@ fn same_stem(path: &Path) -> Option<PathBuf> {
     entries.flatten().map(|entry| entry.path()).find(|path| path.file_stem() == Some(stem) && is_picture_path(path))
 }
 
-/// Decodes, translates and encodes, each on a thread of its own; what fails is listed and does not stop the rest.
+/// Decodes, translates and encodes, each on threads of its own; what fails is listed and does not stop the rest.
 fn work<'a>(
     jobs: &'a [Job],
     args: &TranslateArgs,
@@ -157,8 +160,10 @@ fn work<'a>(
     options: &TranslateOptions,
     done: &(dyn Fn() + Sync),
 ) -> Vec<(&'a Path, anyhow::Error)> {
-    let (to_network, decoded) = sync_channel::<(&Job, Result<Source>)>(IN_BETWEEN);
-    let (to_encoder, translated) = sync_channel::<(&Job, Result<Picture>)>(IN_BETWEEN);
+    let at_a_time = at_a_time(jobs, args);
+    let (to_network, decoded) = sync_channel::<(&Job, Result<Source>)>(IN_BETWEEN + at_a_time);
+    let (to_encoder, translated) = sync_channel::<(&Job, Result<Picture>)>(IN_BETWEEN + at_a_time);
+    let decoded = Mutex::new(decoded);
     thread::scope(|scope| {
         scope.spawn(move || {
             for job in jobs {
@@ -178,15 +183,47 @@ fn work<'a>(
             }
             failed
         });
-        for (job, source) in decoded {
-            let finished = source.and_then(|source| finish(&source, job.target.as_deref(), args, translator, options));
-            if to_encoder.send((job, finished)).is_err() {
-                break;
-            }
+        let decoded = &decoded;
+        for _ in 0..at_a_time {
+            let to_encoder = to_encoder.clone();
+            scope.spawn(move || {
+                loop {
+                    let next = decoded.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((job, source)) = next else {
+                        break;
+                    };
+                    let translate = |planes: &Planes| match at_a_time {
+                        1 => translator.translate(planes, options),
+                        _ => translator.translate_alone(planes, options),
+                    };
+                    let finished = source.and_then(|source| finish(&source, job.target.as_deref(), args, &translate));
+                    if to_encoder.send((job, finished)).is_err() {
+                        break;
+                    }
+                }
+            });
         }
         drop(to_encoder);
-        encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let mut failed = encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // They finish in any order.
+        failed.sort_by_key(|(input, _)| *input);
+        failed
     })
+}
+
+/// How many pictures are translated at the same time: small ones side by side, one on each core, because threads wait for each
+/// other inside a small picture.
+fn at_a_time(jobs: &[Job], args: &TranslateArgs) -> usize {
+    if let Some(count) = args.jobs {
+        return count.get();
+    }
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let small = args.resize.map(|size| (size.width, size.height)).or_else(|| {
+        // The first picture stands for all.
+        jobs.first().and_then(|job| probe(&job.input).ok()).map(|info| (info.width, info.height))
+    });
+    let small = small.is_some_and(|(width, height)| width * height <= MOST_SIDE_BY_SIDE);
+    if args.model.device.is_cpu() && small && jobs.len() >= 2 * threads { threads } else { 1 }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -204,10 +241,9 @@ fn finish(
     source: &Source,
     target: Option<&Path>,
     args: &TranslateArgs,
-    translator: &Translator,
-    options: &TranslateOptions,
+    translate: &dyn Fn(&Planes) -> Planes,
 ) -> Result<Picture> {
-    let fake = Picture::from_planes(&translator.translate(&source.planes, options));
+    let fake = Picture::from_planes(&translate(&source.planes));
     if !args.side_by_side {
         return Ok(fake);
     }
@@ -247,6 +283,9 @@ fn text_of(translator: &Translator, options: &TranslateOptions) -> Vec<(String, 
         ("p2p:direction".to_owned(), description.preprocessing.direction.clone()),
         ("p2p:test-mode".to_owned(), options.test_mode.name().to_owned()),
     ];
+    if options.precision == Precision::Bf16 {
+        text.push(("p2p:precision".to_owned(), "bf16".to_owned()));
+    }
     if options.test_mode == TestMode::Paper {
         text.push(("p2p:seed".to_owned(), options.seed.to_string()));
     }

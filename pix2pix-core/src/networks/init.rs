@@ -13,7 +13,7 @@ const WEIGHT_SPREAD: f32 = 0.02;
 
 /// Gives each new parameter its own seed, in the order in which a network asks for them.
 pub(super) struct Init<'a> {
-    seed: u64,
+    seed: Option<u64>,
     network: &'static str,
     next: u64,
     pub device: &'a Device,
@@ -21,7 +21,12 @@ pub(super) struct Init<'a> {
 
 impl<'a> Init<'a> {
     pub fn new(network: &'static str, seed: u64, device: &'a Device) -> Self {
-        Self { seed, network, next: 0, device }
+        Self { seed: Some(seed), network, next: 0, device }
+    }
+
+    /// Draws nothing: zeros everywhere.
+    pub fn blank(device: &'a Device) -> Self {
+        Self { seed: None, network: "", next: 0, device }
     }
 
     /// A weight drawn from N(0, 0.02).
@@ -40,7 +45,10 @@ impl<'a> Init<'a> {
     }
 
     fn normal<const D: usize>(&mut self, dims: [usize; D], mean: f32) -> Param<Tensor<D>> {
-        let mut rng = seed::rng(self.seed, self.network, self.next);
+        let Some(seed) = self.seed else {
+            return Param::from_tensor(Tensor::zeros(dims, self.device));
+        };
+        let mut rng = seed::rng(seed, self.network, self.next);
         self.next += 1;
         let normal = Normal::new(mean, WEIGHT_SPREAD).expect("the spread is a positive constant");
         let values = normal.sample_iter(&mut rng).take(dims.iter().product()).collect::<Vec<f32>>();

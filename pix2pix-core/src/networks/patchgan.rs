@@ -57,13 +57,24 @@ impl DiscriminatorConfig {
     /// # Errors
     /// A number of layers outside 1..=6, or a width or number of channels of zero.
     pub fn init(&self, seed: u64, device: &Device) -> Result<PatchGan, NetworkError> {
+        self.build(&mut Init::new("discriminator", seed, device))
+    }
+
+    /// Builds the network with zeros for weights that are still to come, for example from a file.
+    ///
+    /// # Errors
+    /// As [`Self::init`].
+    pub fn blank(&self, device: &Device) -> Result<PatchGan, NetworkError> {
+        self.build(&mut Init::blank(device))
+    }
+
+    fn build(&self, init: &mut Init<'_>) -> Result<PatchGan, NetworkError> {
         if !(1..=MOST_LAYERS).contains(&self.num_layers) {
             return Err(NetworkError::NumLayers { num_layers: self.num_layers });
         }
         if self.width == 0 || self.in_channels == 0 {
             return Err(NetworkError::Zero { what: "the discriminator's width and number of input channels" });
         }
-        let init = &mut Init::new("discriminator", seed, device);
         let bias = self.norm.needs_bias();
         let width = |level: usize| self.width * WIDEST.min(1 << level);
         let mut blocks = Vec::new();

@@ -61,8 +61,19 @@ impl UnetConfig {
     /// # Errors
     /// A depth below 5, or a width or number of channels of zero.
     pub fn init(&self, seed: u64, device: &Device) -> Result<Unet, NetworkError> {
+        self.build(&mut Init::new("unet", seed, device))
+    }
+
+    /// Builds the network with zeros for weights that are still to come, for example from a file.
+    ///
+    /// # Errors
+    /// As [`Self::init`].
+    pub fn blank(&self, device: &Device) -> Result<Unet, NetworkError> {
+        self.build(&mut Init::blank(device))
+    }
+
+    fn build(&self, init: &mut Init<'_>) -> Result<Unet, NetworkError> {
         self.validate()?;
-        let init = &mut Init::new("unet", seed, device);
         let bias = self.norm.needs_bias();
         let widths = (0..self.depth).map(|level| self.width * WIDEST.min(1 << level.min(16))).collect::<Vec<_>>();
 

@@ -24,7 +24,7 @@ use crate::{
     batch::PairBatch,
     checkpoint::{self, Checkpoint, CheckpointError, Description, Entry, FORMAT},
     metrics::{Scores, compare},
-    networks::{TensorSpec, Unet, load_state, num_parameters, state_specs, visit_state},
+    networks::{TensorSpec, Unet, load_state, num_parameters, visit_state},
     pairs::{PairPath, PairSet, Split, augment::fit, loader::Loader, read::read_pair},
     pixel::Picture,
     seed,
@@ -137,15 +137,11 @@ fn sample_names(paths: &RunPaths) -> Result<Vec<String>, TrainError> {
 
 /// Parameters of generator and discriminator, from their descriptions alone.
 fn parameters(description: &Description) -> Result<Option<(usize, usize)>, TrainError> {
-    let count = |specs: Vec<TensorSpec>| -> usize {
-        specs.iter().filter(|s| !s.name.contains("running_")).map(|s| s.shape.iter().product::<usize>()).sum()
-    };
     let Some(discriminator) = &description.discriminator else {
         return Ok(None);
     };
     let device = Device::flex();
-    let generator = count(state_specs(&description.generator.init(0, &device)?));
-    Ok(Some((generator, count(state_specs(&discriminator.init(0, &device)?)))))
+    Ok(Some((num_parameters(&description.generator.blank(&device)?), num_parameters(&discriminator.blank(&device)?))))
 }
 
 /// Order-dependent fingerprint of the training pairs' names.
@@ -578,9 +574,9 @@ fn restore(
     }
     let misfit = |source| CheckpointError::State { path: path.clone(), source };
     let generator =
-        load_state(resolved.generator.init(0, device)?, checkpoint.read_group("generator")?).map_err(misfit)?;
+        load_state(resolved.generator.blank(device)?, checkpoint.read_group("generator")?).map_err(misfit)?;
     let discriminator =
-        load_state(resolved.discriminator.init(0, device)?, checkpoint.read_group("discriminator")?).map_err(misfit)?;
+        load_state(resolved.discriminator.blank(device)?, checkpoint.read_group("discriminator")?).map_err(misfit)?;
     let plain = device.clone().without_autodiff();
     let mut adam = |group: &str, updates| -> Result<Adam, TrainError> {
         Adam::restore(checkpoint.read_group(group)?, updates, &plain)

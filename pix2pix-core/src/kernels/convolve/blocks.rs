@@ -16,6 +16,8 @@ pub(super) const SLAB: usize = 64;
 const HELD: usize = 16 * 1024 * 1024;
 /// Transformed weights beyond this many floats are not worth passing through memory.
 const MOST_PREPARED: usize = 2 * 1024 * 1024;
+/// Kept weights that are this many times as long as the weights themselves are not worth it.
+const MOST_KEPT: f64 = 2.5;
 /// Tiles that one thread transforms at a time.
 const TRANSFORMED: usize = 16;
 const _: () = assert!(TRANSFORMED.is_multiple_of(2), "pairs of tiles do not cross threads");
@@ -147,6 +149,12 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     /// Whether threads take tiles rather than weights.
     pub(super) fn by_tiles(&self) -> bool {
         self.tiling.count >= 32 && self.num_small() * self.num_big() * Self::PREPARED <= MOST_PREPARED
+    }
+
+    /// Whether kept weights of so many floats are read faster than weights are transformed: what threads go through by weights
+    /// comes from memory, and there points must not be many more than taps.
+    pub(super) fn is_worth_keeping(&self, floats: usize) -> bool {
+        self.by_tiles() || floats as f64 <= MOST_KEPT * self.geometry.num_weights() as f64
     }
 
     /// Tiles whose points are held at once.

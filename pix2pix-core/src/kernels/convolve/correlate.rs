@@ -16,6 +16,9 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     pub(super) fn correlate(&self, from: Read, weights: Weights<'_>, to: Write) {
         let kept = weights.kept.and_then(|kept| {
             let size = self.num_small() * self.num_big() * Self::PREPARED;
+            if !self.is_worth_keeping(size) {
+                return None;
+            }
             kept.values([M, usize::from(HALF), 0], size, || self.prepare(weights.values))
         });
         if self.by_tiles() {

@@ -18,6 +18,9 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
         let to = to.write();
         let kept = weights.kept.and_then(|kept| {
             let size = self.num_small() * self.num_big() * self.adjoint_size();
+            if !self.is_worth_keeping(size) {
+                return None;
+            }
             kept.values([M, usize::from(HALF), 1], size, || self.prepare_adjoint(weights.values))
         });
         if self.by_tiles() {

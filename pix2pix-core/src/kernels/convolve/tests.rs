@@ -203,13 +203,13 @@ fn kept_weights_change_nothing_and_stop_at_their_room() {
     use super::super::parallel::KeepRoom;
     for (stride, scheme) in ALGORITHMS {
         for big in [[8, 8], [66, 34]] {
-            let g = Geometry { batch: 1, big, big_channels: 20, small_channels: 40, stride };
+            let g = Geometry { batch: 1, big, big_channels: 32, small_channels: 64, stride };
             let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));
             let run = |kept: [Option<&Kept>; 2]| {
                 let [mut small, mut big] = [g.small_len(), g.big_len()].map(|len| vec![f32::NAN; len]);
                 let of = |kept| Weights { values: &w, kept };
-                correlate(&g, scheme, Input::one(&x, 20, 0.2), of(kept[0]), Output::one(&mut small, 40));
-                spread(&g, scheme, Input::one(&y, 40, 0.0), of(kept[1]), Output::one(&mut big, 20));
+                correlate(&g, scheme, Input::one(&x, 32, 0.2), of(kept[0]), Output::one(&mut small, 64));
+                spread(&g, scheme, Input::one(&y, 64, 0.0), of(kept[1]), Output::one(&mut big, 32));
                 (small, big)
             };
             let plain = run([None, None]);
@@ -219,7 +219,10 @@ fn kept_weights_change_nothing_and_stop_at_their_room() {
             for of in [&kept, &kept, &full] {
                 assert!(plain == run([Some(&of[0]), Some(&of[1])]), "{g:?}, {scheme:?}");
             }
-            assert!(kept.iter().all(Kept::is_filled) && !full.iter().any(Kept::is_filled));
+            // For a few tiles, points that are many more than taps are slower to read than to make.
+            let is_worth_it = big[0] > 8 || scheme.tile <= 2 || scheme.half;
+            assert!(kept.iter().all(|kept| kept.is_filled() == is_worth_it), "{g:?}, {scheme:?}");
+            assert!(!full.iter().any(Kept::is_filled));
             // A layer that goes the other way with the same weights is none of what was kept.
             assert!(plain == run([Some(&kept[1]), Some(&kept[0])]));
         }

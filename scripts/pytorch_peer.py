@@ -3,8 +3,10 @@
 
 pytorch_peer.py train --pairs DIR [--size 128 --width 32 --steps 1400 --seed 0] --out DIR
 pytorch_peer.py eval  --weights DIR --pairs DIR
+pytorch_peer.py translate PICTURE --weights DIR --out FILE
 pytorch_peer.py load  --pairs DIR [--size 256 --workers 2 --repeat 1]
-pytorch_peer.py time  [--size 256 --width 64 --batch 1 --fused --channels-last --compile --bf16 --threads N]
+pytorch_peer.py time  [--size 256 --width 64 --batch 1 --fused --channels-last --compile --bf16 --threads N
+                       --device cpu]
 
 Pairs are files side by side, A on the left. Each command prints one JSON object. Needs torch, pillow, numpy.
 """
@@ -80,8 +82,9 @@ def initialise(module):
 
 class Trainer:
     def __init__(self, options):
-        self.generator = Generator(int(math.log2(options.size)), options.width).apply(initialise)
-        self.discriminator = discriminator(options.width).apply(initialise)
+        self.device = torch.device(options.device)
+        self.generator = Generator(int(math.log2(options.size)), options.width).apply(initialise).to(self.device)
+        self.discriminator = discriminator(options.width).apply(initialise).to(self.device)
         self.layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.generator.to(memory_format=self.layout)
         self.discriminator.to(memory_format=self.layout)
@@ -92,7 +95,7 @@ class Trainer:
         self.bf16 = options.bf16
 
     def precision(self):
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def step(self, source, target):
         entropy = nn.functional.binary_cross_entropy_with_logits
@@ -153,7 +156,7 @@ def train(options):
             group["lr"] = rate
         order = order or draw.sample(paths, len(paths))
         source, target = read(order.pop(), options.direction, options.size, draw)
-        trainer.step(source[None], target[None])
+        trainer.step(source[None].to(trainer.device), target[None].to(trainer.device))
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(trainer.generator.state_dict(), folder / "generator.pth")
@@ -162,15 +165,30 @@ def train(options):
     return dict(steps=options.steps, seconds=time.perf_counter() - began)
 
 
-def evaluate(options):
-    saved = json.loads((Path(options.weights) / "options.json").read_text())
+def trained(weights):
+    saved = json.loads((Path(weights) / "options.json").read_text())
     generator = Generator(int(math.log2(saved["size"])), saved["width"])
-    generator.load_state_dict(torch.load(Path(options.weights) / "generator.pth"))
+    generator.load_state_dict(torch.load(Path(weights) / "generator.pth"))
     # Statistics of the picture, no dropout.
     generator.train()
     for module in generator.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
+    return generator, saved
+
+
+def translate(options):
+    generator, _ = trained(options.weights)
+    picture = numpy.asarray(Image.open(options.picture).convert("RGB"), numpy.float32).transpose(2, 0, 1)
+    with torch.no_grad():
+        fake = generator(torch.from_numpy(picture / 127.5 - 1)[None])[0]
+    values = ((fake + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    Image.fromarray(values).save(options.out)
+    return dict(out=options.out)
+
+
+def evaluate(options):
+    generator, saved = trained(options.weights)
     l1, psnr = [], []
     for path in pictures(options.pairs):
         source, target = read(path, saved["direction"], saved["size"])
@@ -200,11 +218,14 @@ def load(options):
     return dict(pairs=count, pairs_per_s=count / (time.perf_counter() - began), workers=options.workers)
 
 
-def median_seconds(action, count=10, warm=3):
+def median_seconds(action, device, count=10, warm=3):
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     times = []
     for index in range(warm + count):
+        wait()
         began = time.perf_counter()
         action()
+        wait()
         if index >= warm:
             times.append(time.perf_counter() - began)
     return statistics.median(times)
@@ -213,22 +234,27 @@ def median_seconds(action, count=10, warm=3):
 def measure(options):
     trainer = Trainer(options)
     shape = (options.batch, 3, options.size, options.size)
-    source, target = ((torch.rand(shape) * 2 - 1).to(memory_format=trainer.layout) for _ in range(2))
+    source, target = ((torch.rand(shape) * 2 - 1).to(trainer.device, memory_format=trainer.layout) for _ in range(2))
     drops = [module for module in trainer.generator.modules() if isinstance(module, nn.Dropout)]
     for module in drops:
         module.eval()
     with torch.no_grad(), trainer.precision():
-        forward = median_seconds(lambda: trainer.run_generator(source), options.count)
+        forward = median_seconds(lambda: trainer.run_generator(source), trainer.device, options.count)
     for module in drops:
         module.train()
-    step = median_seconds(lambda: trainer.step(source, target), options.count)
-    return dict(forward_s=forward, step_s=step, threads=torch.get_num_threads())
+    step = median_seconds(lambda: trainer.step(source, target), trainer.device, options.count)
+    found = dict(forward_s=forward, step_s=step, threads=torch.get_num_threads())
+    if trainer.device.type == "cuda":
+        found["peak_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return found
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = {"train": train, "eval": evaluate, "load": load, "time": measure}
+    commands = {"train": train, "eval": evaluate, "load": load, "time": measure, "translate": translate}
     parser.add_argument("command", choices=commands)
+    parser.add_argument("picture", nargs="?")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--pairs")
     parser.add_argument("--direction", default="AtoB")
     parser.add_argument("--out")

@@ -21,15 +21,16 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The allocator's option for how long freed memory waits before it goes back to the system; -1 is for ever. It has this
-/// number in both versions of mimalloc that there are.
+/// The allocator's option for how many milliseconds freed memory waits before it goes back to the system. It has this number in
+/// both versions of mimalloc that there are.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Every step takes the memory again that the one before has freed: handing it back means that the system clears it each time.
+/// Every step takes the memory again that the one before has freed: handing it back within a step means that the system clears it
+/// each time. `MIMALLOC_PURGE_DELAY` says otherwise.
 #[expect(unsafe_code, reason = "the allocator has no safe way to be told")]
 fn keep_freed_memory() {
     // SAFETY: the function may not run beside others of its kind, and no other thread exists yet.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, 1000) };
 }
 
 fn limit(simd: SimdArg) {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 
@@ -309,11 +309,16 @@ impl Checkpoint {
                 return Err(CheckpointError::Damaged { path: self.path.clone(), reason });
             }
             let (start, end) = info.data_offsets;
-            let mut bytes = vec![0; end - start];
+            // Floats from the start: bytes would be copied once more.
+            let mut values = vec![0.0_f32; (end - start) / size_of::<f32>()];
             let place = SeekFrom::Start(self.data_start + start as u64);
-            let read = self.file.seek(place).and_then(|_| self.file.read_exact(&mut bytes));
+            let bytes = bytemuck::cast_slice_mut(&mut values);
+            let read = self.file.seek(place).and_then(|_| self.file.read_exact(bytes));
             read.map_err(|source| CheckpointError::Read { path: self.path.clone(), source })?;
-            tensors.insert(name, TensorData::from_bytes_vec(bytes, info.shape, DType::F32));
+            for value in &mut values {
+                *value = f32::from_bits(u32::from_le(value.to_bits()));
+            }
+            tensors.insert(name, TensorData::new(values, info.shape));
         }
         Ok(tensors)
     }

@@ -46,7 +46,9 @@ impl<'a> Init<'a> {
 
     fn normal<const D: usize>(&mut self, dims: [usize; D], mean: f32) -> Param<Tensor<D>> {
         let Some(seed) = self.seed else {
-            return Param::from_tensor(Tensor::zeros(dims, self.device));
+            // Memory that nobody has written to yet costs nothing; the tensor's own zeros would be copied.
+            let zeros = vec![0.0_f32; dims.iter().product()];
+            return Param::from_tensor(Tensor::from_data(TensorData::new(zeros, dims), self.device));
         };
         let mut rng = seed::rng(seed, self.network, self.next);
         self.next += 1;

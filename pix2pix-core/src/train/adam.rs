@@ -86,8 +86,8 @@ impl Adam {
     /// The moments of a parameter; zero at first.
     fn take_moments<const D: usize>(&mut self, path: &str, values: &Tensor<D>) -> [Tensor<1>; 2] {
         self.moments.remove(path).unwrap_or_else(|| {
-            let zeros = Tensor::zeros([values.shape().num_elements()], &values.device());
-            [zeros.clone(), zeros]
+            let count = values.shape().num_elements();
+            [0, 1].map(|_| Tensor::from_data(TensorData::new(vec![0.0_f32; count], [count]), &values.device()))
         })
     }
 

@@ -434,6 +434,9 @@ fn bench_measures_forward_step_phases_loader_and_memory() {
     let text = place.good(common);
     assert!(text.contains("forward") && text.contains("loader") && text.contains("step"), "{text}");
     assert!(place.bad("bench --size 33 --count 1").contains("multiples of 32"));
+    let agreement = place.good("bench check --device flex --size 32 --width 4");
+    assert_eq!(agreement.matches(": good").count(), 5, "{agreement}");
+    assert!(place.bad("bench check --device flex --size 33").contains("multiples of 32"));
 }
 
 #[test]

@@ -42,6 +42,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("train", &["crate::translate", "crate::evaluate"]),
     ("translate.rs", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate"]),
     ("evaluate.rs", &["crate::train", "crate::loss"]),
+    ("agreement.rs", &["crate::translate", "crate::evaluate", "crate::checkpoint"]),
 ];
 
 fn core() -> &'static Path {

@@ -427,6 +427,18 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Whether a device computes what the CPU computes: outputs of both networks and one training step
+    Check {
+        /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
+        #[arg(long, value_name = "DEVICE")]
+        device: DeviceName,
+        /// Size of pictures
+        #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256")]
+        size: Size,
+        /// Channels after the first convolution, of both networks
+        #[arg(long, value_name = "N", default_value_t = 64)]
+        width: usize,
+    },
     /// Pairs per second of the loader
     Loader {
         /// Folder of the data set
@@ -458,7 +470,6 @@ macro_rules! choices {
 }
 
 choices! {
-    SimdArg { Portable, Avx2, Avx512 }
     PrecisionArg { F32, Bf16 }
     Norm { Batch, Instance, None }
     UpsamplingArg { Transposed, ResizeConv }
@@ -468,6 +479,18 @@ choices! {
     SceneArg { Town, Street }
     SplitArg { Train, Val, Test }
     TestModeArg { Image, Running, Paper }
+}
+
+/// Vector instructions of this kind of processor, fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimdArg {
+    Portable,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(not(target_arch = "aarch64"))]
+    Avx2,
+    #[cfg(not(target_arch = "aarch64"))]
+    Avx512,
 }
 
 /// The name of a choice, as options and configuration files have it.

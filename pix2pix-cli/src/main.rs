@@ -36,7 +36,11 @@ fn keep_freed_memory() {
 fn limit(simd: SimdArg) {
     match simd {
         SimdArg::Portable => Simd::Portable,
+        #[cfg(target_arch = "aarch64")]
+        SimdArg::Neon => Simd::Wide,
+        #[cfg(not(target_arch = "aarch64"))]
         SimdArg::Avx2 => Simd::Wide,
+        #[cfg(not(target_arch = "aarch64"))]
         SimdArg::Avx512 => Simd::Widest,
     }
     .limit();

@@ -3,6 +3,7 @@
 //! The rooms, from left to right, each importing only those before it: [`pixel`], [`seed`], [`networks`], ... The core prints
 //! nothing, reads no clock and no environment variable, and knows no command-line flag.
 
+pub mod agreement;
 pub mod batch;
 pub mod checkpoint;
 pub mod device;

@@ -4,7 +4,9 @@ use std::{path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
 use pix2pix_core::{
+    agreement::{Agreement, agreement},
     batch::{PairBatch, stack},
+    device::DeviceName,
     kernels::Simd,
     networks::{DiscriminatorConfig, Mode, UnetConfig, WeightUses},
     pairs::{
@@ -24,7 +26,7 @@ use pix2pix_core::{
 use super::train::peak_memory_mib;
 use crate::{
     args::{BenchArgs, BenchCommand, Size, key},
-    printer::result,
+    printer::{line, result},
 };
 
 /// Generated pairs that the loader is measured with.
@@ -46,6 +48,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             let (count, seconds) = load(pairs, *size, loading, *repeat)?;
             loader(count, count as f64 / seconds, *threads, *json)
         }
+        Some(BenchCommand::Check { device, size, width }) => check(*device, *size, *width),
         None => networks(args),
     }
 }
@@ -105,15 +108,7 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         UnetConfig { width: args.width, depth: UnetConfig::depth_for(width, height)?, ..Default::default() };
     let discriminator = DiscriminatorConfig { width: args.width, ..Default::default() };
     let config = TrainConfig { precision: args.precision.into(), ..Default::default() };
-    // Any values in the range of pictures serve.
-    let picture = |seed: usize| Planes {
-        channels: 3,
-        height,
-        width,
-        values: (0..3 * height * width).map(|at| ((at + seed) * 7919 % 2003) as f32 / 1001.5 - 1.0).collect(),
-    };
-    let pair = |seed| Pair { name: String::new(), source: picture(seed), target: picture(seed + 1) };
-    let pairs = (0..batch_size).map(|at| pair(2 * at)).collect::<Vec<_>>();
+    let pairs = (0..batch_size).map(|at| generated_pair(2 * at, args.size)).collect::<Vec<_>>();
 
     let unet = generator.init(0, &plain)?;
     let source = stack(pairs.iter().map(|pair| pair.source.clone()).collect(), &plain);
@@ -134,6 +129,10 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
         let began = Instant::now();
         let mut last = began;
         let (after, _) = before.train_step(batch.clone(), &config, config.adam.learning_rate, &mut |phase| {
+            // What is still queued belongs to this phase.
+            if !args.device.is_cpu() {
+                drop(device.sync());
+            }
             let now = Instant::now();
             for ((known, _), part) in PHASES.iter().zip(&mut parts) {
                 if *known == phase {
@@ -176,10 +175,37 @@ fn networks(args: &BenchArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether a device computes what the CPU computes.
+fn check(device: DeviceName, size: Size, width: usize) -> Result<ExitCode> {
+    let parts = agreement(&device.open()?, &generated_pair(0, size), width)?;
+    for Agreement { name, error, most } in &parts {
+        let verdict = if error <= most { "good" } else { "TOO MUCH" };
+        result(&format!("{name:26} differs by {error:.1e} of its size, at most {most:.0e}: {verdict}"))?;
+    }
+    if parts.iter().all(Agreement::is_good) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    line(&format!("error: {device} does not compute what the CPU computes"));
+    Ok(ExitCode::FAILURE)
+}
+
+/// A pair of pictures; any values in their range serve.
+fn generated_pair(seed: usize, size: Size) -> Pair {
+    let Size { width, height } = size;
+    let picture = |seed: usize| Planes {
+        channels: 3,
+        height,
+        width,
+        values: (0..3 * height * width).map(|at| ((at + seed) * 7919 % 2003) as f32 / 1001.5 - 1.0).collect(),
+    };
+    Pair { name: String::new(), source: picture(seed), target: picture(seed + 1) }
+}
+
 /// The instructions by the name that the option has.
 const fn name_of(simd: Simd) -> &'static str {
     match simd {
         Simd::Portable => "portable",
+        Simd::Wide if cfg!(target_arch = "aarch64") => "neon",
         Simd::Wide => "avx2",
         Simd::Widest => "avx512",
     }

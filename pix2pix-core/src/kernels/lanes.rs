@@ -1,9 +1,11 @@
-//! Vectors of 32-bit floats under one name: AVX-512, AVX2 with FMA, and plain arrays.
+//! Vectors of 32-bit floats under one name: AVX-512, AVX2 with FMA, NEON, and plain arrays.
 //!
 //! A piece of work is written once, over [`Lanes`], and compiled for every instruction set that the target may have; which of
 //! them runs is decided when the program runs. The functions of an implementation may only be called where its instructions
 //! exist: [`run`] is the one place that establishes this.
 
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+mod neon;
 mod plain;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod x86;
@@ -97,7 +99,7 @@ pub(super) trait Work {
 pub enum Simd {
     /// Plain code, which the compiler vectorises for the least processor of the target.
     Portable = 1,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA; on 64-bit ARM NEON.
     Wide = 2,
     /// AVX-512.
     Widest = 3,
@@ -118,7 +120,11 @@ impl Simd {
                 _ => Self::Portable,
             }
         }
-        #[cfg(any(miri, not(target_arch = "x86_64")))]
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        {
+            if std::arch::is_aarch64_feature_detected!("neon") { Self::Wide } else { Self::Portable }
+        }
+        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
         Self::Portable
     }
 
@@ -154,6 +160,8 @@ pub(super) unsafe fn run(work: impl Work) {
         Simd::Widest => unsafe { x86::run_avx512(work) },
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         Simd::Wide => unsafe { x86::run_avx2(work) },
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        Simd::Wide => unsafe { neon::run_neon(work) },
         // SAFETY: plain arrays need no instructions of their own.
         _ => unsafe { work.run::<Plain>() },
     }

@@ -143,17 +143,21 @@ const ALGORITHMS: [(usize, Scheme); 7] = {
 
 #[test]
 fn all_algorithms_equal_the_definition_at_the_sizes_that_divide_the_work_differently() {
+    // Odd channels; two pictures and oblong; threads by tiles; threads by weights. Miri is a thousand times as slow.
+    let sizes: &[(usize, [usize; 2], usize, usize)] = if cfg!(miri) {
+        &[(1, [8, 8], 3, 5), (2, [10, 6], 2, 2), (1, [46, 46], 1, 1)]
+    } else {
+        &[(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (2, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
+    };
     for (stride, scheme) in ALGORITHMS {
-        // Odd channels; two pictures and oblong; threads by tiles; threads by weights.
-        for (batch, big, big_channels, small_channels) in
-            [(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (2, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
-        {
+        for &(batch, big, big_channels, small_channels) in sizes {
             all_passes_agree(&Geometry { batch, big, big_channels, small_channels, stride }, scheme);
         }
     }
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours")]
 fn bfloat16_is_as_exact_as_its_eight_bits_allow_over_many_sums() {
     let g = Geometry { batch: 1, big: [48, 48], big_channels: 96, small_channels: 64, stride: 2 };
     let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));
@@ -180,7 +184,9 @@ fn bfloat16_is_as_exact_as_its_eight_bits_allow_over_many_sums() {
 #[test]
 fn adam_in_the_gradient_equals_adam_after_it() {
     for (stride, scheme) in ALGORITHMS {
-        for (big, big_channels, small_channels) in [([10, 14], 19, 37), ([34, 34], 8, 4)] {
+        let sizes =
+            if cfg!(miri) { [([10, 14], 3, 2), ([8, 8], 2, 5)] } else { [([10, 14], 19, 37), ([34, 34], 8, 4)] };
+        for (big, big_channels, small_channels) in sizes {
             let g = Geometry { batch: 2, big, big_channels, small_channels, stride };
             let (x, y) = (values(g.big_len(), 1), values(g.small_len(), 2));
             let (of_big, of_small) = (Input::one(&x, big_channels, 1.0), Input::one(&y, small_channels, 1.0));
@@ -199,6 +205,7 @@ fn adam_in_the_gradient_equals_adam_after_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours")]
 fn kept_weights_change_nothing_and_stop_at_their_room() {
     use super::super::parallel::KeepRoom;
     for (stride, scheme) in ALGORITHMS {
@@ -230,6 +237,7 @@ fn kept_weights_change_nothing_and_stop_at_their_room() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours")]
 fn an_unwanted_part_is_left_out_and_the_other_is_the_same() {
     for (stride, scheme) in ALGORITHMS {
         let g = Geometry { batch: 1, big: [12, 40], big_channels: 21, small_channels: 40, stride };
@@ -255,6 +263,7 @@ fn an_unwanted_part_is_left_out_and_the_other_is_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn any_shape_equals_the_definition(
         which in 0_usize..7, batch in 1_usize..3, height in 2_usize..14, width in 2_usize..14,
         big_channels in 1_usize..40, small_channels in 1_usize..40,
@@ -272,13 +281,15 @@ fn results_do_not_depend_on_the_number_of_threads() {
         pool.install(|| {
             let mut all = Vec::new();
             for (stride, scheme) in ALGORITHMS {
-                let g = Geometry { batch: 2, big: [40, 28], big_channels: 40, small_channels: 36, stride };
+                let [big_channels, small_channels] = if cfg!(miri) { [3, 2] } else { [40, 36] };
+                let big = if cfg!(miri) { [10, 12] } else { [40, 28] };
+                let g = Geometry { batch: 2, big, big_channels, small_channels, stride };
                 let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));
-                let (of_big, of_small) = (Input::one(&x, 40, 0.2), Input::one(&y, 36, 0.0));
+                let (of_big, of_small) = (Input::one(&x, big_channels, 0.2), Input::one(&y, small_channels, 0.0));
                 let [mut small, mut big, mut weights] =
                     [g.small_len(), g.big_len(), w.len()].map(|len| vec![f32::NAN; len]);
-                correlate(&g, scheme, of_big, read(&w), Output::one(&mut small, 36));
-                spread(&g, scheme, of_small, read(&w), Output::one(&mut big, 40));
+                correlate(&g, scheme, of_big, read(&w), Output::one(&mut small, small_channels));
+                spread(&g, scheme, of_small, read(&w), Output::one(&mut big, big_channels));
                 weigh(&g, scheme, of_big, of_small, Learned::Gradient(&mut weights));
                 all.push((small, big, weights));
             }
@@ -290,6 +301,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours")]
 fn a_bias_is_added_and_a_gradient_goes_through_the_activation() {
     let g = Geometry { batch: 2, big: [12, 8], big_channels: 9, small_channels: 7, stride: 2 };
     let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));

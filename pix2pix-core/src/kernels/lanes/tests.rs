@@ -71,6 +71,11 @@ fn every_instruction_set_computes_the_same() {
             unsafe { x86::run_avx512(Everything(&mut found)) };
         }
     }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    if Simd::best() >= Simd::Wide {
+        // SAFETY: the processor was asked.
+        unsafe { neon::run_neon(Everything(&mut found)) };
+    }
     for other in &found[1..] {
         for (a, b) in found[0].iter().zip(other) {
             assert!((a - b).abs() <= a.abs() * 1e-6, "{a} and {b}");

@@ -1,5 +1,6 @@
 //! `p2p`: trains on aligned pairs of pictures and translates pictures. Layers: arguments, configuration, commands, printing.
 
+mod allocator;
 mod args;
 mod commands;
 mod config;
@@ -17,22 +18,6 @@ use crate::{
     printer::Printer,
 };
 
-/// Training and loading free and take megabytes at every step, which the system's allocator hands back and clears anew.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The allocator's option for how many milliseconds freed memory waits before it goes back to the system. It has this number in
-/// both versions of mimalloc that there are.
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-
-/// Every step takes the memory again that the one before has freed: handing it back within a step means that the system clears it
-/// each time. `MIMALLOC_PURGE_DELAY` says otherwise.
-#[expect(unsafe_code, reason = "the allocator has no safe way to be told")]
-fn keep_freed_memory() {
-    // SAFETY: the function may not run beside others of its kind, and no other thread exists yet.
-    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, 1000) };
-}
-
 fn limit(simd: SimdArg) {
     match simd {
         SimdArg::Portable => Simd::Portable,
@@ -47,7 +32,6 @@ fn limit(simd: SimdArg) {
 }
 
 fn main() -> ExitCode {
-    keep_freed_memory();
     let cli = Cli::parse();
     let printer = Printer::new(cli.quiet);
     if let Some(simd) = cli.simd {

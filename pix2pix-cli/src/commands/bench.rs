@@ -25,6 +25,7 @@ use pix2pix_core::{
 
 use super::train::peak_memory_mib;
 use crate::{
+    allocator::keep_freed_memory,
     args::{BenchArgs, BenchCommand, Size, key},
     printer::{line, result},
 };
@@ -96,14 +97,17 @@ fn loader(count: usize, per_second: f64, threads: usize, json: bool) -> Result<E
 }
 
 fn networks(args: &BenchArgs) -> Result<ExitCode> {
+    let batch_size = args.batch.get();
+    let (width, height) = (args.size.width, args.size.height);
+    if args.device.is_cpu() {
+        keep_freed_memory(batch_size * width * height);
+    }
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
     }
-    let batch_size = args.batch.get();
     let loaded_per_second = load_generated(args.size)?;
     let plain = args.device.open()?;
     let device = plain.clone().autodiff();
-    let (width, height) = (args.size.width, args.size.height);
     let generator =
         UnetConfig { width: args.width, depth: UnetConfig::depth_for(width, height)?, ..Default::default() };
     let discriminator = DiscriminatorConfig { width: args.width, ..Default::default() };

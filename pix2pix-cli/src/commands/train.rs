@@ -26,6 +26,7 @@ use pix2pix_core::{
 };
 
 use crate::{
+    allocator::keep_freed_memory,
     args::TrainArgs,
     config,
     model::run_folder,
@@ -43,6 +44,9 @@ pub fn run(args: TrainArgs, printer: &Printer) -> Result<ExitCode> {
         Some(run) => resume(run, &args)?,
         None => begin(&args)?,
     };
+    if args.device.is_cpu() {
+        keep_freed_memory(config.loader.batch_size * config.augment.width * config.augment.height);
+    }
     let pairs = find(&root, &config, args.skip_bad, printer)?;
     let root_of_run = folder.paths().root().to_owned();
     describe(&pairs, &config, &root_of_run, printer);

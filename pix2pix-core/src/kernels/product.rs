@@ -80,8 +80,9 @@ impl<const HALF: bool> Product<HALF> {
                         [value.mul_add(factors[0], sum[0]), value.mul_add(factors[1], sum[1])]
                     };
                 }
-                a = a.add(self.a_step);
-                b = b.add(self.b_step);
+                // Wrapping: after the last row they may point behind the memory.
+                a = a.wrapping_add(self.a_step);
+                b = b.wrapping_add(self.b_step);
             }
             for (at, sum) in sums.into_iter().enumerate() {
                 let to = c.add(at * self.c_row);

@@ -145,7 +145,7 @@ const ALGORITHMS: [(usize, Scheme); 7] = {
 fn all_algorithms_equal_the_definition_at_the_sizes_that_divide_the_work_differently() {
     // Odd channels; two pictures and oblong; threads by tiles; threads by weights. Miri is a thousand times as slow.
     let sizes: &[(usize, [usize; 2], usize, usize)] = if cfg!(miri) {
-        &[(1, [8, 8], 3, 5), (2, [10, 6], 2, 2), (1, [46, 46], 1, 1)]
+        &[(1, [4, 6], 2, 3), (1, [22, 22], 1, 1)]
     } else {
         &[(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (2, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
     };
@@ -184,9 +184,8 @@ fn bfloat16_is_as_exact_as_its_eight_bits_allow_over_many_sums() {
 #[test]
 fn adam_in_the_gradient_equals_adam_after_it() {
     for (stride, scheme) in ALGORITHMS {
-        let sizes =
-            if cfg!(miri) { [([10, 14], 3, 2), ([8, 8], 2, 5)] } else { [([10, 14], 19, 37), ([34, 34], 8, 4)] };
-        for (big, big_channels, small_channels) in sizes {
+        let sizes = if cfg!(miri) { &[([4, 6], 1, 2)][..] } else { &[([10, 14], 19, 37), ([34, 34], 8, 4)] };
+        for &(big, big_channels, small_channels) in sizes {
             let g = Geometry { batch: 2, big, big_channels, small_channels, stride };
             let (x, y) = (values(g.big_len(), 1), values(g.small_len(), 2));
             let (of_big, of_small) = (Input::one(&x, big_channels, 1.0), Input::one(&y, small_channels, 1.0));
@@ -281,8 +280,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
         pool.install(|| {
             let mut all = Vec::new();
             for (stride, scheme) in ALGORITHMS {
-                let [big_channels, small_channels] = if cfg!(miri) { [3, 2] } else { [40, 36] };
-                let big = if cfg!(miri) { [10, 12] } else { [40, 28] };
+                let [big_channels, small_channels] = if cfg!(miri) { [1, 2] } else { [40, 36] };
+                let big = if cfg!(miri) { [6, 4] } else { [40, 28] };
                 let g = Geometry { batch: 2, big, big_channels, small_channels, stride };
                 let (x, y, w) = (values(g.big_len(), 1), values(g.small_len(), 2), values(g.num_weights(), 3));
                 let (of_big, of_small) = (Input::one(&x, big_channels, 0.2), Input::one(&y, small_channels, 0.0));
@@ -297,7 +296,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         })
     };
     let alone = run(1);
-    assert!(alone == run(2) && alone == run(5));
+    assert!(alone == run(2) && (cfg!(miri) || alone == run(5)));
 }
 
 #[test]

@@ -8,8 +8,11 @@
 
 mod blocks;
 mod correlate;
+mod direct;
 mod spread;
 mod weigh;
+
+use direct::Direct;
 
 use super::{
     AdamRates,
@@ -126,12 +129,10 @@ pub enum Learned<'a> {
 macro_rules! with_frame {
     ($geometry:expr, $scheme:expr, |$frame:ident| $body:expr) => {
         match ($geometry.stride, $scheme.tile, $scheme.half) {
-            (2, 1, false) => with_frame!(@ $geometry, 1, 2, 2, false, $frame, $body),
             (2, 2, false) => with_frame!(@ $geometry, 2, 2, 3, false, $frame, $body),
             (2, 4, false) => with_frame!(@ $geometry, 4, 2, 5, false, $frame, $body),
             (2, 2, true) => with_frame!(@ $geometry, 2, 2, 3, true, $frame, $body),
             (2, 3, true) => with_frame!(@ $geometry, 3, 2, 4, true, $frame, $body),
-            (1, 1, false) => with_frame!(@ $geometry, 1, 4, 4, false, $frame, $body),
             (1, 4, false) => with_frame!(@ $geometry, 4, 4, 7, false, $frame, $body),
             (stride, ..) => panic!("no algorithm for stride {stride} and {:?}", $scheme),
         }
@@ -155,6 +156,9 @@ pub fn correlate(geometry: &Geometry, scheme: Scheme, big: Input<'_>, weights: W
     big.check(geometry.big_len(), geometry.big_channels);
     small.check(geometry.small_len(), geometry.small_channels);
     assert_eq!(weights.values.len(), geometry.num_weights(), "number of weights");
+    if scheme.tile == 1 {
+        return Direct::new(*geometry).correlate(big.read(), weights.values, small.write());
+    }
     with_frame!(geometry, scheme, |frame| frame.correlate(big.read(), weights, small.write()));
 }
 
@@ -163,6 +167,9 @@ pub fn spread(geometry: &Geometry, scheme: Scheme, small: Input<'_>, weights: We
     small.check(geometry.small_len(), geometry.small_channels);
     big.check(geometry.big_len(), geometry.big_channels);
     assert_eq!(weights.values.len(), geometry.num_weights(), "number of weights");
+    if scheme.tile == 1 {
+        return Direct::new(*geometry).spread(small.read(), weights.values, big);
+    }
     with_frame!(geometry, scheme, |frame| frame.spread(small.read(), weights, big));
 }
 
@@ -176,6 +183,9 @@ pub fn weigh(geometry: &Geometry, scheme: Scheme, big: Input<'_>, small: Input<'
         Learned::Adam { values, moments: [first, second], .. } => [values.len(), first.len(), second.len()],
     };
     assert_eq!(lens, [geometry.num_weights(); 3], "number of weights");
+    if scheme.tile == 1 {
+        return Direct::new(*geometry).weigh(big.read(), small.read(), weights);
+    }
     with_frame!(geometry, scheme, |frame| frame.weigh(big.read(), small.read(), weights));
 }
 

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 pub(super) const CHUNK: usize = 32;
 /// Side of all kernels here.
 pub(super) const KERNEL: usize = 4;
+/// Taps of a kernel.
+pub(super) const TAPS: usize = KERNEL * KERNEL;
 /// Zero padding on each border of the big side.
 const PADDING: usize = 1;
+/// Outputs of a picture below which weights are more work than pictures.
+const FEW: usize = 36;
 
 /// A 4x4 convolution with padding 1, seen from both sides: it reads the big side and gives the small one; a transposed
 /// convolution, and the gradient towards the input of a convolution, go the other way.
@@ -33,7 +37,7 @@ impl Geometry {
 
     /// Number of weights, `[small_channels, big_channels, 4, 4]`.
     pub fn num_weights(&self) -> usize {
-        self.small_channels * self.big_channels * KERNEL * KERNEL
+        self.small_channels * self.big_channels * TAPS
     }
 
     /// Values of the big side.
@@ -51,12 +55,13 @@ impl Geometry {
     pub fn suitable(&self, precision: Precision) -> Scheme {
         let [height, width] = self.small();
         let side = height.min(width);
-        let half = precision == Precision::Bf16 && self.stride == 2 && side >= 6;
+        let few = height * width < FEW;
+        let half = precision == Precision::Bf16 && self.stride == 2 && !few;
         let tile = match (self.stride, side) {
             (2, 12..) if half => 3,
             (2, 12..) => 4,
-            (2, 6..) => 2,
-            (1, 6..) => 4,
+            (1, _) if !few => 4,
+            (_, _) if !few => 2,
             _ => 1,
         };
         Scheme { tile, half }

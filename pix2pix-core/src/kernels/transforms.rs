@@ -6,6 +6,7 @@ use super::{
 };
 
 pub(super) use sides::{Gather, Lift, Lower, Range, Scatter};
+pub(super) use taps::{Fold, Put, Take, Unfold};
 pub(super) use weights::{Block, Finish, Prepare, PrepareAdjoint};
 
 /// What all transforms of one convolution share; `M` outputs per tile, `R` taps per phase, `SIDE` points per axis.
@@ -162,18 +163,15 @@ macro_rules! by_vectors {
 }
 
 mod sides;
+mod taps;
 mod weights;
 
 impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<M, R, SIDE, HALF> {
     pub const STRIDE: usize = KERNEL / R;
     /// Phases of the big side: what stride 2 sees of it from each of the four corners of a pixel square.
     pub const PHASES: usize = Self::STRIDE * Self::STRIDE;
-    /// Products are added up over the points at once.
-    pub const MERGED: bool = M == 1;
-    /// Products to be kept apart.
-    pub const PRODUCTS: usize = if Self::MERGED { 1 } else { SIDE * SIDE };
-    /// Points whose values lie side by side in the depth of one product.
-    pub const SPREAD: usize = if Self::MERGED { SIDE * SIDE } else { 1 };
+    /// Products, one for each point.
+    pub const PRODUCTS: usize = SIDE * SIDE;
 
     pub fn new(geometry: Geometry) -> Self {
         assert_eq!(geometry.stride, Self::STRIDE, "{R} taps for each phase belong to this stride");
@@ -182,7 +180,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
 
     /// Values of a tile that one product takes over `channels` of the big side.
     pub const fn values(channels: usize) -> usize {
-        Self::SPREAD * Self::PHASES * channels
+        Self::PHASES * channels
     }
 
     /// Depth of a product over `channels` of the big side, in words of 32 bits.
@@ -198,7 +196,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     /// Floats from one point to the next in transformed weights, `[point, phase and channel, CHUNK small]`, for products of this
     /// depth.
     pub const fn weights_point(depth: usize) -> usize {
-        if Self::MERGED { depth / Self::SPREAD * CHUNK } else { apart(depth * CHUNK) }
+        apart(depth * CHUNK)
     }
 
     /// Offsets of a tile's rows (or columns) on one axis of the big side; `None` lies outside.

@@ -62,13 +62,9 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
         Block { small, num_small, big, num_big }
     }
 
-    /// Where points of the big side lie: `[point, row, phase, channel]`, or all points within a row when they are merged.
-    pub(super) fn strides(num_rows: usize, num_channels: usize, row: usize) -> Strides {
-        if Self::MERGED {
-            Strides { point: Self::PHASES * num_channels, tile: row }
-        } else {
-            Strides { point: apart(num_rows * row), tile: row }
-        }
+    /// Where points of the big side lie: `[point, row, phase, channel]`.
+    pub(super) const fn strides(num_rows: usize, row: usize) -> Strides {
+        Strides { point: apart(num_rows * row), tile: row }
     }
 
     /// Runs a product of all points.
@@ -172,7 +168,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
             let (block, group) = (number / groups, number % groups);
             let (channel, num_channels) = self.big_part(block);
             let (first, count) = part(group, TRANSFORMED, num_tiles);
-            let strides = Self::strides(num_rows, num_channels, Self::big_row::<OVER_TILES>(num_channels));
+            let strides = Self::strides(num_rows, Self::big_row::<OVER_TILES>(num_channels));
             let range = Range { tile: tile + first, num_tiles: count, channel, num_channels };
             let block = block * Self::all_points(num_rows, Self::big_row::<OVER_TILES>(Self::BIG));
             let offset = block + Self::rows_of::<OVER_TILES>(first) * strides.tile;

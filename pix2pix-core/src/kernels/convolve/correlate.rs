@@ -64,7 +64,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
             with_scratch(sizes, |[points, sums]| {
                 for at in 0..self.num_big() {
                     let (channel, num_channels) = self.big_part(at);
-                    let strides = Self::strides(num_tiles, num_channels, Self::depth(num_channels));
+                    let strides = Self::strides(num_tiles, Self::depth(num_channels));
                     let range = Range { tile, num_tiles, channel, num_channels };
                     // SAFETY: blocks lie one behind the other in this thread's memory.
                     unsafe {

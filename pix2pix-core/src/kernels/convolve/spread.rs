@@ -109,7 +109,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     unsafe fn scatter(&self, from: *const f32, tiles: [usize; 2], block: usize, to: Write) {
         let [tile, num_tiles] = tiles;
         let (channel, num_channels) = self.big_part(block);
-        let strides = Self::strides(num_tiles, num_channels, Self::row(num_channels));
+        let strides = Self::strides(num_tiles, Self::row(num_channels));
         let range = Range { tile, num_tiles, channel, num_channels };
         // SAFETY: the caller's.
         unsafe { run(Scatter { frame: *self, from, strides, range, to }) };
@@ -163,7 +163,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
 }
 
 /// Sets every pixel to the bias, or to zero.
-fn begin(to: &mut Output<'_>) {
+pub(super) fn begin(to: &mut Output<'_>) {
     let mut first = 0;
     for (part, channels) in to.parts.iter_mut().zip(to.channels) {
         if let Some(values) = part {

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::{super::geometry::KERNEL, *};
+use super::{
+    super::geometry::{KERNEL, TAPS},
+    *,
+};
 use crate::seed;
 
 fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -18,8 +21,8 @@ fn naive(g: &Geometry, x: &[f32], y: &[f32], w: &[f32], slopes: [f32; 2]) -> [Ve
     let [height, width] = g.small();
     let mut found = [g.small_len(), g.big_len(), w.len()].map(|len| vec![0.0; len]);
     let [small, big, weights] = &mut found;
-    for at in 0..g.batch * height * width * KERNEL * KERNEL {
-        let (pixel, tap) = (at / (KERNEL * KERNEL), at % (KERNEL * KERNEL));
+    for at in 0..g.batch * height * width * TAPS {
+        let (pixel, tap) = (at / (TAPS), at % (TAPS));
         let (picture, i, j) = (pixel / (height * width), pixel / width % height, pixel % width);
         let row = (g.stride * i + tap / KERNEL).wrapping_sub(1);
         let column = (g.stride * j + tap % KERNEL).wrapping_sub(1);
@@ -29,7 +32,7 @@ fn naive(g: &Geometry, x: &[f32], y: &[f32], w: &[f32], slopes: [f32; 2]) -> [Ve
         let from = (picture * g.big[0] + row) * g.big[1] + column;
         for s in 0..g.small_channels {
             for b in 0..g.big_channels {
-                let weight = (s * g.big_channels + b) * KERNEL * KERNEL + tap;
+                let weight = (s * g.big_channels + b) * TAPS + tap;
                 let (s, b) = (pixel * g.small_channels + s, from * g.big_channels + b);
                 small[s] += activated(x[b], slopes[0]) * f64::from(w[weight]);
                 big[b] += activated(y[s], slopes[1]) * f64::from(w[weight]);
@@ -225,8 +228,8 @@ fn kept_weights_change_nothing_and_stop_at_their_room() {
             for of in [&kept, &kept, &full] {
                 assert!(plain == run([Some(&of[0]), Some(&of[1])]), "{g:?}, {scheme:?}");
             }
-            // For a few tiles, points that are many more than taps are slower to read than to make.
-            let is_worth_it = big[0] > 8 || scheme.tile <= 2 || scheme.half;
+            // For a few tiles, points that are many more than taps are slower to read than to make. Of taps nothing is made.
+            let is_worth_it = scheme.tile > 1 && (big[0] > 8 || scheme.tile == 2 || scheme.half);
             assert!(kept.iter().all(|kept| kept.is_filled() == is_worth_it), "{g:?}, {scheme:?}");
             assert!(!full.iter().any(Kept::is_filled));
             // A layer that goes the other way with the same weights is none of what was kept.
@@ -328,5 +331,57 @@ fn a_bias_is_added_and_a_gradient_goes_through_the_activation() {
         spread(&g, scheme, Input::one(&y, 7, 1.0), read(&w), to);
         let expected = big.iter().zip(&x).map(|(v, x)| if *x > 0.0 { *v } else { 0.0 });
         assert!(error(&found, &expected.collect::<Vec<_>>()) < 2e-4);
+    }
+}
+
+/// The products of the direct algorithm, with the half block that is left of 48 columns.
+#[test]
+fn products_equal_their_definition() {
+    use super::super::{
+        lanes::run,
+        product::{Dots, Product},
+    };
+    for (rows, columns, depth) in [(1, 16, 16), (7, 48, 32), (13, 80, 48)] {
+        let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
+        let turned = (0..columns * depth).map(|at| b[at % depth * columns + at / depth]).collect::<Vec<_>>();
+        let exact = (0..rows * columns).map(|at| {
+            let (row, column) = (at / columns, at % columns);
+            (0..depth).map(|k| f64::from(a[row * depth + k]) * f64::from(b[k * columns + column])).sum::<f64>()
+        });
+        let expected = exact.map(|x| x + 1.0).collect::<Vec<_>>();
+        let mut found = [vec![1.0_f32; rows * columns], vec![1.0_f32; rows * columns]];
+        let [by_rows, by_dots] = found.each_mut().map(|found| found.as_mut_ptr());
+        // SAFETY: the matrices are as long as their strides and sizes say.
+        unsafe {
+            run(Product::<false> {
+                c: by_rows,
+                c_row: columns,
+                a: a.as_ptr(),
+                a_row: depth,
+                a_step: 1,
+                b: b.as_ptr(),
+                b_step: columns,
+                rows,
+                columns,
+                depth,
+                accumulate: true,
+            });
+            run(Dots {
+                c: by_dots,
+                c_row: columns,
+                a: a.as_ptr(),
+                a_row: depth,
+                b: turned.as_ptr(),
+                b_row: depth,
+                rows,
+                columns,
+                depth,
+                accumulate: true,
+            });
+        }
+        for found in found {
+            let found = error(&found, &expected);
+            assert!(found < 1e-5, "{rows} x {columns} x {depth}: {found}");
+        }
     }
 }

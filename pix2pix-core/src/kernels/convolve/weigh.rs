@@ -4,7 +4,7 @@ use super::{Learned, blocks::steps};
 use crate::kernels::{
     AdamRates,
     adam::Update,
-    geometry::{CHUNK, KERNEL},
+    geometry::{CHUNK, TAPS},
     lanes::run,
     parallel::{Buffer, Shared, parallel, with_scratch},
     product::Product,
@@ -12,7 +12,7 @@ use crate::kernels::{
 };
 
 /// Floats from one channel to the next in a block of gradients that is still to be used.
-const ROW: usize = apart(CHUNK * KERNEL * KERNEL);
+const ROW: usize = apart(CHUNK * TAPS);
 
 impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<M, R, SIDE, HALF> {
     pub(super) fn weigh(&self, big: Read, small: Read, weights: Learned<'_>) {
@@ -71,8 +71,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
 
     /// Takes the sums of a block of weights to their gradient, and that to where it goes; `scratch` holds `CHUNK * ROW`.
     unsafe fn finish(&self, sums: *const f32, block: Block, to: &Destination, scratch: *mut f32) {
-        let stride = self.geometry.big_channels * KERNEL * KERNEL;
-        let first = block.small * stride + block.big * KERNEL * KERNEL;
+        let stride = self.geometry.big_channels * TAPS;
+        let first = block.small * stride + block.big * TAPS;
         // SAFETY: the caller's; the block lies within the weights.
         unsafe {
             match to {
@@ -80,18 +80,11 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
                     let to = values.get().add(first);
                     run(Finish::<M, R, SIDE, HALF> { from: sums, block, to, stride });
                 }
-                Destination::Adam { values, moments: [first_moment, second_moment], rates } => {
+                Destination::Adam { .. } => {
                     run(Finish::<M, R, SIDE, HALF> { from: sums, block, to: scratch, stride: ROW });
                     for channel in 0..block.num_small {
-                        let at = first + channel * stride;
-                        run(Update {
-                            values: values.get().add(at),
-                            gradient: scratch.add(channel * ROW),
-                            first: first_moment.get().add(at),
-                            second: second_moment.get().add(at),
-                            count: block.num_big * KERNEL * KERNEL,
-                            rates: *rates,
-                        });
+                        let (gradient, first) = (scratch.add(channel * ROW), first + channel * stride);
+                        to.take(gradient, first, block.num_big * TAPS);
                     }
                 }
             }
@@ -100,17 +93,38 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
 }
 
 /// [`Learned`], shared between threads.
-enum Destination {
+pub(super) enum Destination {
     Gradient(Shared),
     Adam { values: Shared, moments: [Shared; 2], rates: AdamRates },
 }
 
 impl Destination {
-    fn new(weights: Learned<'_>) -> Self {
+    pub fn new(weights: Learned<'_>) -> Self {
         match weights {
             Learned::Gradient(values) => Self::Gradient(Shared::new(values)),
             Learned::Adam { values, moments, rates } => {
                 Self::Adam { values: Shared::new(values), moments: moments.map(Shared::new), rates }
+            }
+        }
+    }
+
+    /// The gradient of `count` weights from `first` on.
+    ///
+    /// # Safety
+    /// No other thread has these weights, and the gradient is as long.
+    pub unsafe fn take(&self, gradient: *const f32, first: usize, count: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Self::Gradient(values) => values.get().add(first).copy_from_nonoverlapping(gradient, count),
+                Self::Adam { values, moments: [first_moment, second_moment], rates } => run(Update {
+                    values: values.get().add(first),
+                    gradient,
+                    first: first_moment.get().add(first),
+                    second: second_moment.get().add(first),
+                    count,
+                    rates: *rates,
+                }),
             }
         }
     }

@@ -105,7 +105,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool, const 
                     }
                 }
             }
-            if M == 1 { x } else { sandwich::<L, ToPoints<M, false>, SIDE, SIDE>(&x) }
+            sandwich::<L, ToPoints<M, false>, SIDE, SIDE>(&x)
         }
     }
 }
@@ -162,7 +162,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Scatte
         unsafe {
             by_vectors!(L, count, |at, left, FULL| {
                 let points = read_points::<L, FULL, SIDE>(from.add(at), self.strides.point, left);
-                let x = if M == 1 { points } else { sandwich::<L, ToPoints<M, true>, SIDE, SIDE>(&points) };
+                let x = sandwich::<L, ToPoints<M, true>, SIDE, SIDE>(&points);
                 for i in 0..SIDE {
                     for j in 0..SIDE {
                         if let Some(pixel) = window[i][j] {
@@ -263,12 +263,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool, const 
                             }
                         }
                     }
-                    if M == 1 {
-                        store::<L, FULL>(y[0][0], to.add(at), left);
-                    } else {
-                        let points = sandwich::<L, FromOutputs<R>, SIDE, M>(&y);
-                        write_points::<L, FULL, SIDE>(&points, to.add(at), point, left);
-                    }
+                    let points = sandwich::<L, FromOutputs<R>, SIDE, M>(&y);
+                    write_points::<L, FULL, SIDE>(&points, to.add(at), point, left);
                 });
                 to = to.add(count);
             }
@@ -302,13 +298,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
                 for (piece, (values, channels, start, count)) in pieces.into_iter().enumerate() {
                     let wanted = if values.is_null() { 0 } else { count };
                     by_vectors!(L, wanted, |at, left, FULL| {
-                        let mut y = [[L::splat(0.0); M]; M];
-                        if M == 1 {
-                            y[0][0] = load::<L, FULL>(from.add(at), left);
-                        } else {
-                            let points = read_points::<L, FULL, SIDE>(from.add(at), self.point, left);
-                            y = sandwich::<L, ToOutputs<R>, M, SIDE>(&points);
-                        }
+                        let points = read_points::<L, FULL, SIDE>(from.add(at), self.point, left);
+                        let y = sandwich::<L, ToOutputs<R>, M, SIDE>(&points);
                         let bias = match self.to.bias {
                             Some(bias) => load::<L, FULL>(bias.add(done + at), left),
                             None => L::splat(0.0),

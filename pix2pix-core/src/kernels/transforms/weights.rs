@@ -3,7 +3,7 @@
 use super::{Frame, apart, pair, read_points, write_points};
 use crate::kernels::{
     bilinear::{FromTaps, ToTaps, sandwich},
-    geometry::{CHUNK, Geometry, KERNEL},
+    geometry::{CHUNK, Geometry, KERNEL, TAPS},
     lanes::{Lanes, Work},
 };
 
@@ -32,13 +32,13 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
         let Block { small, num_small, big, num_big } = self.block;
         let phases = Frame::<M, R, SIDE, HALF>::PHASES;
         let in_word = if HALF { 2 } else { 1 };
-        let stride = self.geometry.big_channels * KERNEL * KERNEL;
+        let stride = self.geometry.big_channels * TAPS;
         let point = Frame::<M, R, SIDE, HALF>::weights_point(Frame::<M, R, SIDE, HALF>::depth(num_big));
         for at in (0..num_small).step_by(L::COUNT) {
             for c in 0..num_big {
                 // SAFETY: the block lies within the weights, and its points within the destination.
                 unsafe {
-                    let from = self.weights.add((small + at) * stride + (big + c) * KERNEL * KERNEL);
+                    let from = self.weights.add((small + at) * stride + (big + c) * TAPS);
                     let taps = L::load_columns(from, stride, (num_small - at).min(L::COUNT));
                     for phase in (0..phases).step_by(in_word) {
                         let mut points = points_of::<L, M, R, SIDE>(&taps, phase);
@@ -54,9 +54,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
     }
 }
 
-/// Weights to points for products that give the big side. Writes `[point, CHUNK small, row]`, or `[small, row]` with the points
-/// merged into the row; a row holds phases and channels of the big side and is `row` floats long. With `HALF` a channel of the
-/// small side and the one 16 behind it are a pair.
+/// Weights to points for products that give the big side. Writes `[point, CHUNK small, row]`; a row holds phases and channels of
+/// the big side and is `row` floats long. With `HALF` a channel of the small side and the one 16 behind it are a pair.
 #[derive(Clone, Copy)]
 pub(in super::super) struct PrepareAdjoint<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> {
     pub geometry: Geometry,
@@ -72,22 +71,22 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
         let Block { small, num_small, big, num_big } = self.block;
         let phases = Frame::<M, R, SIDE, HALF>::PHASES;
         let depth = Frame::<M, R, SIDE, HALF>::small_depth(CHUNK);
-        let point = if Frame::<M, R, SIDE, HALF>::MERGED { phases * num_big } else { apart(depth * self.row) };
+        let point = apart(depth * self.row);
         let taps_of = |s: usize| {
             // SAFETY: the block lies within the weights.
-            unsafe { self.weights.add(((small + s) * self.geometry.big_channels + big) * KERNEL * KERNEL) }
+            unsafe { self.weights.add(((small + s) * self.geometry.big_channels + big) * TAPS) }
         };
         for s in 0..Frame::<M, R, SIDE, HALF>::small_depth(num_small) {
             // SAFETY: the block lies within the weights, and its points within the destination.
             unsafe {
                 by_vectors!(L, num_big, |at, left, FULL| {
-                    let offset = at * KERNEL * KERNEL;
-                    let taps = L::load_columns(taps_of(s).add(offset), KERNEL * KERNEL, left);
+                    let offset = at * TAPS;
+                    let taps = L::load_columns(taps_of(s).add(offset), TAPS, left);
                     let other = s + CHUNK / 2;
                     let others = if HALF && other < num_small {
-                        L::load_columns(taps_of(other).add(offset), KERNEL * KERNEL, left)
+                        L::load_columns(taps_of(other).add(offset), TAPS, left)
                     } else {
-                        [L::splat(0.0); KERNEL * KERNEL]
+                        [L::splat(0.0); TAPS]
                     };
                     for phase in 0..phases {
                         let mut points = points_of::<L, M, R, SIDE>(&taps, phase);
@@ -105,7 +104,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
 
 #[inline(always)]
 unsafe fn points_of<L: Lanes, const M: usize, const R: usize, const SIDE: usize>(
-    taps: &[L; KERNEL * KERNEL],
+    taps: &[L; TAPS],
     phase: usize,
 ) -> [[L; SIDE]; SIDE] {
     unsafe {
@@ -142,7 +141,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
             for c in 0..num_big {
                 // SAFETY: the block lies within the weights, and its points within the source.
                 unsafe {
-                    let mut taps = [L::splat(0.0); KERNEL * KERNEL];
+                    let mut taps = [L::splat(0.0); TAPS];
                     for phase in 0..phases {
                         let from = self.from.add((phase * num_big + c) * CHUNK + at);
                         let points = read_points::<L, true, SIDE>(from, point, L::COUNT);
@@ -153,7 +152,7 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Work f
                             }
                         }
                     }
-                    let to = self.to.add(at * self.stride + c * KERNEL * KERNEL);
+                    let to = self.to.add(at * self.stride + c * TAPS);
                     L::store_columns(taps, to, self.stride, (num_small - at).min(L::COUNT));
                 }
             }

@@ -108,9 +108,10 @@ fn the_core_prints_nothing_and_reads_neither_clock_nor_environment() {
 }
 
 #[test]
-fn unsafe_code_stays_in_the_kernels_and_in_the_question_to_the_driver() {
+fn unsafe_code_stays_in_the_kernels_and_where_the_system_is_asked() {
     for (file, code) in below(core()) {
-        let allowed = file.contains("/src/kernels/") || file.ends_with("/src/device.rs");
+        let allowed =
+            file.contains("/src/kernels/") || file.ends_with("/src/device.rs") || file.ends_with("/src/checkpoint.rs");
         let found = code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"));
         assert!(allowed || !found, "{file} holds unsafe code");
     }

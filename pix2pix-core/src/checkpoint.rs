@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::TensorData;
+use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub const FORMAT: u32 = 1;
 const DESCRIPTION_KEY: &str = "p2p";
 /// Bytes that hold the header's length.
 const LENGTH_BYTES: u64 = 8;
-/// Bytes of a tensor that are written at a time.
+/// Most bytes of a header.
 const HEADER_LIMIT: u64 = 64 << 20;
 
 /// What the network's input is made of.
@@ -292,22 +293,8 @@ impl Checkpoint {
     /// # Errors
     /// A file that cannot be read, or tensors that are not 32-bit floats.
     pub fn read_group(&mut self, group: &str) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
-        let mut wanted = self
-            .metadata
-            .tensors()
-            .into_iter()
-            .filter_map(|(name, info)| {
-                let rest = name.strip_prefix(group)?.strip_prefix('.')?;
-                Some((rest.to_owned(), info.clone()))
-            })
-            .collect::<Vec<_>>();
-        wanted.sort_by_key(|(_, info)| info.data_offsets);
         let mut tensors = BTreeMap::new();
-        for (name, info) in wanted {
-            if info.dtype != Dtype::F32 {
-                let reason = format!("tensor {group}.{name} should hold 32-bit floats, found {:?}", info.dtype);
-                return Err(CheckpointError::Damaged { path: self.path.clone(), reason });
-            }
+        for (name, info) in self.group(group)? {
             let (start, end) = info.data_offsets;
             // Floats from the start: bytes would be copied once more.
             let mut values = vec![0.0_f32; (end - start) / size_of::<f32>()];
@@ -321,6 +308,48 @@ impl Checkpoint {
             tensors.insert(name, TensorData::new(values, info.shape));
         }
         Ok(tensors)
+    }
+
+    /// The same for tensors that will only be read: they lie in the file, which the system brings into memory where they are used.
+    /// The file may be replaced meanwhile, as [`write`] does, but not written in place.
+    ///
+    /// # Errors
+    /// As [`Self::read_group`].
+    pub fn map_group(&mut self, group: &str) -> Result<BTreeMap<String, TensorData>, CheckpointError> {
+        let wanted = self.group(group)?;
+        let start_of = |info: &TensorInfo| self.data_start as usize + info.data_offsets.0;
+        let lies_right = |info: &TensorInfo| start_of(info).is_multiple_of(align_of::<f32>());
+        if cfg!(target_endian = "big") || !wanted.iter().all(|(_, info)| lies_right(info)) {
+            return self.read_group(group);
+        }
+        #[expect(unsafe_code, reason = "no safe function can promise that a file stays as it is")]
+        // SAFETY: checkpoints are written beside their place and renamed over it, never changed where they are.
+        let mapped = unsafe { Mmap::map(&self.file) };
+        let mapped = mapped.map_err(|source| CheckpointError::Read { path: self.path.clone(), source })?;
+        let all = bytes::Bytes::from_owner(mapped);
+        let tensor = |info: TensorInfo| {
+            let (start, length) = (start_of(&info), info.data_offsets.1 - info.data_offsets.0);
+            let bytes = Bytes::from_shared(all.slice(start..start + length), AllocationProperty::File);
+            TensorData::from_bytes(bytes, info.shape, DType::F32)
+        };
+        Ok(wanted.into_iter().map(|(name, info)| (name, tensor(info))).collect())
+    }
+
+    /// The tensors of a group in the order of the file.
+    fn group(&self, group: &str) -> Result<Vec<(String, TensorInfo)>, CheckpointError> {
+        let of_group = |(name, info): (String, &TensorInfo)| {
+            let rest = name.strip_prefix(group)?.strip_prefix('.')?;
+            Some((rest.to_owned(), info.clone()))
+        };
+        let mut wanted = self.metadata.tensors().into_iter().filter_map(of_group).collect::<Vec<_>>();
+        wanted.sort_by_key(|(_, info)| info.data_offsets);
+        match wanted.iter().find(|(_, info)| info.dtype != Dtype::F32) {
+            Some((name, info)) => {
+                let reason = format!("tensor {group}.{name} should hold 32-bit floats, found {:?}", info.dtype);
+                Err(CheckpointError::Damaged { path: self.path.clone(), reason })
+            }
+            None => Ok(wanted),
+        }
     }
 }
 
@@ -366,6 +395,7 @@ mod tests {
         let mut checkpoint = Checkpoint::open(&path).expect("opened");
         assert_eq!(checkpoint.description(), &description());
         let group = checkpoint.read_group("generator").expect("read");
+        assert_eq!(group, checkpoint.map_group("generator").expect("mapped"));
         assert_eq!(group, BTreeMap::from([("b".to_owned(), TensorData::from([1.0_f32, -2.5]))]));
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }

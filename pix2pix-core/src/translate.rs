@@ -132,7 +132,7 @@ impl Translator {
             .generator
             .blank(&device)
             .map_err(|source| CheckpointError::Network { path: path.to_owned(), source })?;
-        let generator = load_state(generator, checkpoint.read_group("generator")?)
+        let generator = load_state(generator, checkpoint.map_group("generator")?)
             .map_err(|source| CheckpointError::State { path: path.to_owned(), source })?;
         Ok(Self { generator, description, device, path: path.to_owned(), uses: None })
     }

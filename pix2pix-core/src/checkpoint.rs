@@ -311,7 +311,8 @@ impl Checkpoint {
     }
 
     /// The same for tensors that will only be read: they lie in the file, which the system brings into memory where they are used.
-    /// The file may be replaced meanwhile, as [`write`] does, but not written in place.
+    /// The file may be replaced meanwhile, as [`write`] does, but not written in place: who does that ends this process or changes
+    /// its weights.
     ///
     /// # Errors
     /// As [`Self::read_group`].
@@ -325,7 +326,11 @@ impl Checkpoint {
         #[expect(unsafe_code, reason = "no safe function can promise that a file stays as it is")]
         // SAFETY: checkpoints are written beside their place and renamed over it, never changed where they are.
         let mapped = unsafe { Mmap::map(&self.file) };
-        let mapped = mapped.map_err(|source| CheckpointError::Read { path: self.path.clone(), source })?;
+        let end = self.data_start as usize + self.metadata.data_len();
+        let Some(mapped) = mapped.ok().filter(|mapped| mapped.len() >= end) else {
+            // Not every file system maps, and a file that has shrunk is an error when it is read.
+            return self.read_group(group);
+        };
         let all = bytes::Bytes::from_owner(mapped);
         let tensor = |info: TensorInfo| {
             let (start, length) = (start_of(&info), info.data_offsets.1 - info.data_offsets.0);

@@ -21,7 +21,7 @@ use pix2pix_core::{
 };
 
 use super::{
-    train::{find, link_latest, remember_pairs, scores_table, train_in},
+    train::{find, keep_memory, link_latest, remember_pairs, scores_table, train_in},
     translate::beside,
 };
 use crate::{
@@ -59,6 +59,7 @@ pub fn run(args: &DemoArgs, printer: &Printer) -> Result<ExitCode> {
         seed: args.seed,
         out: pairs.clone(),
     };
+    keep_memory(&args.device, &config);
     printer.say(&format!("1/4 generating {NUM_PAIRS} pairs of a town: satellite picture and map"));
     let bar = printer.bar(NUM_PAIRS as u64, "generating");
     write_pairs(&options, &|done| bar.set_position(done as u64))?;

@@ -44,9 +44,7 @@ pub fn run(args: TrainArgs, printer: &Printer) -> Result<ExitCode> {
         Some(run) => resume(run, &args)?,
         None => begin(&args)?,
     };
-    if args.device.is_cpu() {
-        keep_freed_memory(config.loader.batch_size * config.augment.width * config.augment.height);
-    }
+    keep_memory(&args.device, &config);
     let pairs = find(&root, &config, args.skip_bad, printer)?;
     let root_of_run = folder.paths().root().to_owned();
     describe(&pairs, &config, &root_of_run, printer);
@@ -54,6 +52,13 @@ pub fn run(args: TrainArgs, printer: &Printer) -> Result<ExitCode> {
     link_latest(&root_of_run)?;
     let outcome = train_in(folder, config, pairs, (args.device, device), printer)?;
     conclude(&outcome, &RunPaths::new(&root_of_run), printer)
+}
+
+/// Has freed memory kept for steps of this size; before threads begin.
+pub fn keep_memory(device: &DeviceName, config: &TrainConfig) {
+    if device.is_cpu() {
+        keep_freed_memory(config.loader.batch_size * config.augment.width * config.augment.height);
+    }
 }
 
 /// Trains with bar, clock and Ctrl-C.

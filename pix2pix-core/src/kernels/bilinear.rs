@@ -2,8 +2,7 @@
 //! away from a form in which correlating is multiplying point by point (Winograd 1980; Lavin and Gray 2016).
 //!
 //! With `m` outputs and `r` taps a tile reads `side = m + r - 1` values. `y = A' [(G g) . (B' x)]` in one dimension, the same on
-//! rows and columns in two. The matrices come from the points of Toom and Cook, computed by the compiler. One output per tile
-//! (`m = 1`) needs no points: its `B'` and `G` are the identity, and the point products may be added up at once.
+//! rows and columns in two. The matrices come from the points of Toom and Cook, computed by the compiler.
 
 use super::lanes::Lanes;
 
@@ -113,12 +112,8 @@ const fn input<const M: usize, const SIDE: usize>() -> [[f32; SIDE]; SIDE] {
     let mut matrix = [[0.0; SIDE]; SIDE];
     let mut row = 0;
     while row < SIDE {
-        if M == 1 {
-            matrix[row][row] = 1.0;
-        } else {
-            // Infinity leaves no finite point out.
-            matrix[row] = polynomial::<SIDE>(row);
-        }
+        // Infinity leaves no finite point out.
+        matrix[row] = polynomial::<SIDE>(row);
         row += 1;
     }
     matrix
@@ -130,9 +125,7 @@ const fn output<const M: usize, const SIDE: usize>() -> [[f32; SIDE]; M] {
     while row < M {
         let mut column = 0;
         while column < SIDE {
-            matrix[row][column] = if M == 1 {
-                1.0
-            } else if column < SIDE - 1 {
+            matrix[row][column] = if column < SIDE - 1 {
                 power(POINTS[column], row) as f32
             } else if row == M - 1 {
                 1.0
@@ -152,9 +145,7 @@ const fn kernel<const M: usize, const R: usize, const SIDE: usize>() -> [[f32; R
     while row < SIDE {
         let mut column = 0;
         while column < R {
-            matrix[row][column] = if M == 1 {
-                if row == column { 1.0 } else { 0.0 }
-            } else if row < SIDE - 1 {
+            matrix[row][column] = if row < SIDE - 1 {
                 let mut scale = 1.0;
                 let mut other = 0;
                 while other < SIDE - 1 {

@@ -74,6 +74,12 @@ pub(super) fn normalise<B: Backend>(
     (output, result.mean, result.variance)
 }
 
+pub(super) fn scale<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, shift: FloatTensor<B>) -> FloatTensor<B> {
+    let [_, channels, _, _] = x.shape().dims();
+    let spread = |values: FloatTensor<B>| B::float_reshape(values, Shape::new([1, channels, 1, 1]));
+    B::float_add(B::float_mul(x, spread(scale)), spread(shift))
+}
+
 pub(super) fn adam<B: Backend>(
     values: FloatTensor<B>,
     gradient: FloatTensor<B>,

@@ -1,4 +1,5 @@
-//! Convolutions, transposed convolutions and their gradients, as three passes of one bilinear algorithm.
+//! Convolutions, transposed convolutions and their gradients, as three passes of a bilinear algorithm, or, for layers with few
+//! outputs, of a direct one.
 //!
 //! [`correlate`] goes from the big side to the small one (a convolution; the gradient of a transposed one), [`spread`] back (a
 //! transposed convolution; the gradient of a convolution), [`weigh`] meets both in the gradient of the weights. Where there are

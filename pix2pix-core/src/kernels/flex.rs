@@ -77,6 +77,18 @@ impl BlockOps for Flex {
         (output, mean, variance)
     }
 
+    fn block_scale(x: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>) -> FloatTensor<Self> {
+        if [&x, &scale, &shift].iter().any(|tensor| tensor.dtype() != DType::F32) {
+            return composed::scale::<Self>(x, scale, shift);
+        }
+        let (x, scale, shift) = (channels_last(x), dense(scale), dense(shift));
+        let [batch, height, width, channels] = x.shape().dims();
+        let rows = Rows { num_groups: 1, num_rows: batch * height * width, num_channels: channels };
+        let mut values = unwritten(slice(&x).len());
+        norm::scale(slice(&x), rows, slice(&scale), slice(&shift), &mut values);
+        picture(values, [batch, channels, height, width])
+    }
+
     fn adam_update(
         values: FloatTensor<Self>,
         gradient: FloatTensor<Self>,

@@ -10,8 +10,8 @@ pub(super) const KERNEL: usize = 4;
 pub(super) const TAPS: usize = KERNEL * KERNEL;
 /// Zero padding on each border of the big side.
 const PADDING: usize = 1;
-/// Outputs of a picture below which weights are more work than pictures.
-const FEW: usize = 36;
+/// Outputs of a picture, and of a batch, below which weights are more work than pictures.
+const FEW: [usize; 2] = [36, 1024];
 
 /// A 4x4 convolution with padding 1, seen from both sides: it reads the big side and gives the small one; a transposed
 /// convolution, and the gradient towards the input of a convolution, go the other way.
@@ -55,7 +55,7 @@ impl Geometry {
     pub fn suitable(&self, precision: Precision) -> Scheme {
         let [height, width] = self.small();
         let side = height.min(width);
-        let few = height * width < FEW;
+        let few = height * width < FEW[0] && self.batch * height * width < FEW[1];
         let half = precision == Precision::Bf16 && self.stride == 2 && !few;
         let tile = match (self.stride, side) {
             (2, 12..) if half => 3,

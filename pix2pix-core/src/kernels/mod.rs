@@ -145,6 +145,11 @@ pub trait BlockOps: Backend {
         composed::normalise::<Self>(x, gain.into_option(), offset.into_option(), group)
     }
 
+    /// See [`scaled`].
+    fn block_scale(x: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::scale::<Self>(x, scale, shift)
+    }
+
     /// See [`adam`].
     fn adam_update(
         values: FloatTensor<Self>,
@@ -252,6 +257,17 @@ pub fn normalised(x: Tensor<4>, gain: Option<Tensor<1>>, offset: Option<Tensor<1
         mean: Tensor::from_dispatch(mean),
         variance: Tensor::from_dispatch(variance),
     }
+}
+
+/// `x * scale + shift` for each channel: a norm whose statistics are known.
+///
+/// # Shapes
+/// - `x`: `[batch, channels, height, width]`
+/// - `scale`, `shift`: `[channels]`
+/// - returns: the shape of `x`
+pub fn scaled(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>) -> Tensor<4> {
+    let [x, scale, shift] = [x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch()];
+    Tensor::from_dispatch(<Dispatch as BlockOps>::block_scale(x, scale, shift))
 }
 
 /// One update of Adam (Kingma and Ba 2015); in place where the memory is not shared. Gives values and moments.

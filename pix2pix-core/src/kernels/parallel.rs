@@ -83,6 +83,11 @@ impl Buffer {
         }
     }
 
+    /// The same in memory of its own size, to be held for long.
+    pub fn to_keep(count: usize) -> Self {
+        Self(vec![Line([0.0; 16]); count.div_ceil(16)])
+    }
+
     pub fn as_ptr(&self) -> *const f32 {
         self.0.as_ptr().cast()
     }

@@ -150,6 +150,7 @@ impl Work for Dots {
     }
 }
 
+/// As for [`Product::compute`], and `depth` is a multiple of 16.
 impl Dots {
     #[inline(always)]
     unsafe fn rows<L: Lanes, const COLUMNS: usize>(&self, row: usize, column: usize, most: usize) {

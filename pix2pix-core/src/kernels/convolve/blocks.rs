@@ -89,8 +89,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     }
 
     /// All transformed weights for `correlate`, block by block.
-    pub(super) fn prepare(&self, weights: &[f32]) -> Buffer {
-        self.all_blocks(Self::PREPARED, |block, to| {
+    pub(super) fn prepare(&self, weights: &[f32], memory: impl Fn(usize) -> Buffer) -> Buffer {
+        self.all_blocks(memory, Self::PREPARED, |block, to| {
             let (geometry, weights) = (self.geometry, weights.as_ptr());
             // SAFETY: blocks lie within the weights, and each has a place of its own.
             unsafe { run(Prepare::<M, R, SIDE, HALF> { geometry, weights, block, to }) };
@@ -98,8 +98,8 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     }
 
     /// The same for `spread`.
-    pub(super) fn prepare_adjoint(&self, weights: &[f32]) -> Buffer {
-        self.all_blocks(self.adjoint_size(), |block, to| {
+    pub(super) fn prepare_adjoint(&self, weights: &[f32], memory: impl Fn(usize) -> Buffer) -> Buffer {
+        self.all_blocks(memory, self.adjoint_size(), |block, to| {
             let (geometry, weights, row) = (self.geometry, weights.as_ptr(), Self::row(block.num_big));
             // SAFETY: as above.
             unsafe { run(PrepareAdjoint::<M, R, SIDE, HALF> { geometry, weights, block, to, row }) };
@@ -107,9 +107,14 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
     }
 
     /// A buffer in which every block of weights has `size` floats, that `work` writes.
-    fn all_blocks(&self, size: usize, work: impl Fn(Block, *mut f32) + Sync + Send) -> Buffer {
+    fn all_blocks(
+        &self,
+        memory: impl Fn(usize) -> Buffer,
+        size: usize,
+        work: impl Fn(Block, *mut f32) + Sync + Send,
+    ) -> Buffer {
         let (num_small, num_big) = (self.num_small(), self.num_big());
-        let mut buffer = Buffer::new(num_small * num_big * size);
+        let mut buffer = memory(num_small * num_big * size);
         let shared = Shared::new(buffer.as_mut_slice());
         parallel(num_small * num_big, |number| {
             // SAFETY: the buffer has this many places.

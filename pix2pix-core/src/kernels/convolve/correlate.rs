@@ -19,12 +19,12 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
             if !self.is_worth_keeping(size) {
                 return None;
             }
-            kept.values([M, usize::from(HALF), 0], size, || self.prepare(weights.values))
+            kept.values([M, usize::from(HALF), 0], size, || self.prepare(weights.values, Buffer::to_keep))
         });
         if self.by_tiles() {
             match kept {
                 Some(kept) => self.correlate_by_tiles(from, kept.as_ptr(), to),
-                None => self.correlate_by_tiles(from, self.prepare(weights.values).as_ptr(), to),
+                None => self.correlate_by_tiles(from, self.prepare(weights.values, Buffer::new).as_ptr(), to),
             }
         } else {
             self.correlate_by_weights(from, weights.values, kept.as_ref().map(|kept| kept.as_ptr()), to);

@@ -1,6 +1,11 @@
 //! The direct algorithm, for layers with few outputs: these are mostly weights, which are used where they lie.
 
-use super::{Learned, Output, blocks::steps, spread::begin, weigh::Destination};
+use super::{
+    Learned, Output,
+    blocks::{SLAB, steps},
+    spread::begin,
+    weigh::Destination,
+};
 use crate::kernels::{
     geometry::{CHUNK, Geometry, TAPS, Tiling},
     lanes::run,
@@ -13,10 +18,8 @@ use crate::kernels::{
 const DEPTH: usize = 2048;
 /// Channels of the big side for one thread.
 const BLOCK: usize = 64;
-/// Rows of weights that are read side by side.
+/// Rows that a product takes at a time: of weights where there are few outputs, of the gradient.
 const ROWS: usize = 12;
-/// Outputs that meet weights in cache.
-const SLAB: usize = 64;
 /// Outputs that one thread takes apart.
 const TAKEN: usize = 4;
 
@@ -156,7 +159,7 @@ impl Direct {
             let row = apart(BLOCK * TAPS);
             with_scratch([ROWS * row], |[gradient]| {
                 for (first, count) in steps(CHUNK.min(self.geometry.small_channels - small), ROWS) {
-                    // SAFETY: rows of taps and values are as long as both sides have channels; every block has its own weights.
+                    // SAFETY: rows of taps are `depth` long, those of values as long as the small side has channels; every block has its own weights.
                     unsafe {
                         run(Product::<false> {
                             c: gradient,

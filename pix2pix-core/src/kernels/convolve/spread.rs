@@ -21,12 +21,12 @@ impl<const M: usize, const R: usize, const SIDE: usize, const HALF: bool> Frame<
             if !self.is_worth_keeping(size) {
                 return None;
             }
-            kept.values([M, usize::from(HALF), 1], size, || self.prepare_adjoint(weights.values))
+            kept.values([M, usize::from(HALF), 1], size, || self.prepare_adjoint(weights.values, Buffer::to_keep))
         });
         if self.by_tiles() {
             match kept {
                 Some(kept) => self.spread_by_tiles(from, kept.as_ptr(), to),
-                None => self.spread_by_tiles(from, self.prepare_adjoint(weights.values).as_ptr(), to),
+                None => self.spread_by_tiles(from, self.prepare_adjoint(weights.values, Buffer::new).as_ptr(), to),
             }
         } else {
             self.spread_by_weights(from, weights.values, kept.as_ref().map(|kept| kept.as_ptr()), to);

@@ -22,7 +22,7 @@ fn naive(g: &Geometry, x: &[f32], y: &[f32], w: &[f32], slopes: [f32; 2]) -> [Ve
     let mut found = [g.small_len(), g.big_len(), w.len()].map(|len| vec![0.0; len]);
     let [small, big, weights] = &mut found;
     for at in 0..g.batch * height * width * TAPS {
-        let (pixel, tap) = (at / (TAPS), at % (TAPS));
+        let (pixel, tap) = (at / TAPS, at % TAPS);
         let (picture, i, j) = (pixel / (height * width), pixel / width % height, pixel % width);
         let row = (g.stride * i + tap / KERNEL).wrapping_sub(1);
         let column = (g.stride * j + tap % KERNEL).wrapping_sub(1);
@@ -146,11 +146,18 @@ const ALGORITHMS: [(usize, Scheme); 7] = {
 
 #[test]
 fn all_algorithms_equal_the_definition_at_the_sizes_that_divide_the_work_differently() {
-    // Odd channels; two pictures and oblong; threads by tiles; threads by weights. Miri is a thousand times as slow.
+    // Odd channels; two pictures and oblong; threads by tiles; threads by weights; several blocks of each. Miri is a thousand times as slow.
     let sizes: &[(usize, [usize; 2], usize, usize)] = if cfg!(miri) {
         &[(1, [4, 6], 2, 3), (1, [22, 22], 1, 1)]
     } else {
-        &[(1, [8, 8], 3, 5), (2, [12, 20], 17, 33), (2, [66, 34], 20, 40), (3, [4, 4], 64, 16)]
+        &[
+            (1, [8, 8], 3, 5),
+            (2, [12, 20], 17, 33),
+            (2, [66, 34], 20, 40),
+            (3, [4, 4], 64, 16),
+            (2, [6, 4], 150, 40),
+            (70, [2, 2], 66, 35),
+        ]
     };
     for (stride, scheme) in ALGORITHMS {
         for &(batch, big, big_channels, small_channels) in sizes {

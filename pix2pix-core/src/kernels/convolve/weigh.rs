@@ -111,7 +111,7 @@ impl Destination {
     /// The gradient of `count` weights from `first` on.
     ///
     /// # Safety
-    /// No other thread has these weights, and the gradient is as long.
+    /// The weights from `first` to `first + count` exist, no other thread has them, and the gradient is as long.
     pub unsafe fn take(&self, gradient: *const f32, first: usize, count: usize) {
         // SAFETY: the caller's.
         unsafe {

@@ -303,6 +303,8 @@ pub struct TranslateArgs {
     /// File or folder of instance ids of the same stems, for models that draw their edges
     #[arg(long, value_name = "PATH")]
     pub instances: Option<PathBuf>,
+    #[command(flatten)]
+    pub windows: WindowArgs,
     /// Memory for transformed weights that are kept from picture to picture where there are many, in MiB; on the CPU
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub weight_cache: usize,
@@ -312,6 +314,20 @@ pub struct TranslateArgs {
     /// Format of pictures in an output folder
     #[arg(long, value_name = "FORMAT", default_value = "png")]
     pub format: String,
+}
+
+/// How pictures that are larger than memory allows at once are translated.
+#[derive(Args, Debug)]
+pub struct WindowArgs {
+    /// Longest side of a picture that is translated as a whole, and of the windows of larger ones [default: by free memory]
+    #[arg(long, value_name = "PX")]
+    pub max_window: Option<NonZero<usize>>,
+    /// How windows are made to agree: exact takes a pass for each norm
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SeamsArg::Good)]
+    pub seams: SeamsArg,
+    /// Print how visible the borders of windows are: 1 means not at all
+    #[arg(long)]
+    pub report_seams: bool,
 }
 
 #[derive(Args, Debug)]
@@ -471,6 +487,7 @@ macro_rules! choices {
 
 choices! {
     PrecisionArg { F32, Bf16 }
+    SeamsArg { Fast, Good, Exact }
     Norm { Batch, Instance, None }
     UpsamplingArg { Transposed, ResizeConv }
     AdversarialArg { Vanilla, Lsgan, Hinge }

@@ -7,6 +7,7 @@ mod config;
 mod hint;
 mod model;
 mod printer;
+mod windows;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,12 @@
 //! A checkpoint and a picture become a picture.
 //!
-//! Any size goes in and comes out: sides are padded by reflection to the network's multiple and cropped back. Knows nothing of
-//! training, losses or pairs.
+//! Any size goes in and comes out: sides are padded by reflection to the network's multiple and cropped back; what does not fit
+//! into memory goes window by window ([`Translator::translate_large`]). Knows nothing of training, losses or pairs.
+
+mod large;
+mod levels;
+mod seams;
+mod windows;
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +16,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::{stack, unstack},
     checkpoint::{Checkpoint, CheckpointError, Description, SourceKind},
-    kernels::{Precision, alone},
+    kernels::Precision,
     networks::{DropoutSeed, Mode, Unet, WeightUses, load_state},
     pixel::{
-        LabelMap, Picture, PixelError, Planes,
+        LabelMap, Picture, PixelError, Planes, Rect,
         decode::{DecodeOptions, decode_labels, decode_picture},
         resize::{bicubic, nearest_labels},
     },
     seed,
 };
+
+pub use large::{LargeOptions, Progress, Seams};
+pub use seams::SeamMeter;
+pub use windows::{Canvas, Sink};
 
 /// Whose statistics the norms use in translation, and whether dropout is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +93,26 @@ pub enum TranslateError {
         /// Width and height of the instance map.
         instances: (usize, usize),
     },
+    /// Dropout is one draw for a whole picture.
+    #[error(
+        "the paper's test mode draws dropout for the picture as a whole, and {width}x{height} pixels go in windows of {window}"
+    )]
+    PaperInWindows {
+        /// Width of the picture.
+        width: usize,
+        /// Its height.
+        height: usize,
+        /// Longest side of a window.
+        window: usize,
+    },
+    /// A window would hold nothing but its halo.
+    #[error("the network needs windows of at least {least} pixels for this picture, found {window}")]
+    SmallWindow {
+        /// Longest side of a window.
+        window: usize,
+        /// The least that it may be.
+        least: usize,
+    },
     /// An id that the model was not trained with.
     #[error("{}: id {id} at pixel ({x}, {y}), the model knows 0 to {}", path.display(), count - 1)]
     LabelRange {
@@ -102,11 +131,68 @@ pub enum TranslateError {
 
 /// What the network will see of one file, before padding.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub enum Source {
+    /// A picture with the model's channels.
+    Picture(Picture),
+    /// Label ids below `count`, and instance ids for models that draw their edges.
+    Labels {
+        /// Label ids.
+        labels: LabelMap,
+        /// Number of labels of the model.
+        count: usize,
+        /// Instance ids.
+        instances: Option<LabelMap>,
+    },
+}
+
+impl Source {
     /// The network's input.
-    pub planes: Planes,
+    pub fn planes(&self) -> Planes {
+        match self {
+            Self::Picture(picture) => picture.to_planes(),
+            Self::Labels { labels, count, instances } => labels.one_hot(*count, instances.as_ref()),
+        }
+    }
+
     /// A picture of it for people: the source itself, or its ids in colours.
-    pub shown: Picture,
+    pub fn shown(&self) -> Picture {
+        match self {
+            Self::Picture(picture) => picture.clone(),
+            Self::Labels { labels, .. } => labels.to_colors(),
+        }
+    }
+}
+
+impl Canvas for Source {
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Picture(picture) => (picture.width(), picture.height()),
+            Self::Labels { labels, .. } => (labels.width(), labels.height()),
+        }
+    }
+
+    fn read(&self, part: Rect) -> Result<Planes, PixelError> {
+        let Rect { x, y, width, height } = part;
+        Ok(match self {
+            Self::Picture(picture) => picture.crop(x, y, width, height).to_planes(),
+            Self::Labels { labels, count, instances } => {
+                // An edge is seen from the pixels beside it.
+                let (left, top) = (x.saturating_sub(1), y.saturating_sub(1));
+                let (right, bottom) = ((x + width + 1).min(labels.width()), (y + height + 1).min(labels.height()));
+                let around = |map: &LabelMap| map.crop(left, top, right - left, bottom - top);
+                let planes = around(labels).one_hot(*count, instances.as_ref().map(around).as_ref());
+                part_of(&planes, Rect { x: x - left, y: y - top, width, height })
+            }
+        })
+    }
+}
+
+/// A whole translation in memory.
+impl Sink for Picture {
+    fn take(&mut self, part: Rect, values: &Planes) -> Result<(), PixelError> {
+        self.paste(&Self::from_planes(values), part.x, part.y);
+        Ok(())
+    }
 }
 
 /// A generator ready for pictures.
@@ -176,7 +262,7 @@ impl Translator {
                     Some((width, height)) => bicubic(&picture, width, height),
                     None => picture,
                 };
-                Ok(Source { planes: picture.to_planes(), shown: picture })
+                Ok(Source::Picture(picture))
             }
             SourceKind::Labels { count, instance_edges } => {
                 let fit = |map: LabelMap| match options.resize {
@@ -200,9 +286,7 @@ impl Translator {
                         return Err(TranslateError::InstanceSize { path: origin.to_owned(), labels: a, instances: b });
                     }
                 }
-                let (labels, instances) = (fit(labels), instances.map(fit));
-                let shown = labels.to_colors();
-                Ok(Source { planes: labels.one_hot(count, instances.as_ref()), shown })
+                Ok(Source::Labels { labels: fit(labels), count, instances: instances.map(fit) })
             }
         }
     }
@@ -218,28 +302,21 @@ impl Translator {
     pub fn translate(&self, source: &Planes, options: &TranslateOptions) -> Planes {
         let expected = self.description.generator.in_channels;
         assert_eq!(source.channels, expected, "the source has the model's number of channels");
-        let mode = match options.test_mode {
-            TestMode::Image => Mode::image(),
-            TestMode::Running => Mode::running(),
-            TestMode::Paper => Mode::paper(DropoutSeed(seed::mix(options.seed, "translation", 0))),
-        };
-        let mode = mode.in_precision(options.precision);
-        let mode = self.uses.as_ref().map_or(mode, |uses| mode.using(uses));
+        let mode = self.mode(options);
         let padded = pad_by_reflection(source, self.description.generator.multiple());
         let fake = self.generator.forward(stack(vec![padded], &self.device), mode);
         let fake = unstack(fake).pop().expect("one picture in, one out");
         crop(&fake, source.width, source.height)
     }
 
-    /// [`Self::translate`] on this thread alone: for callers that translate several pictures at the same time.
-    ///
-    /// # Shapes
-    /// As there.
-    ///
-    /// # Panics
-    /// As there.
-    pub fn translate_alone(&self, source: &Planes, options: &TranslateOptions) -> Planes {
-        alone(|| self.translate(source, options))
+    fn mode(&self, options: &TranslateOptions) -> Mode<'_> {
+        let mode = match options.test_mode {
+            TestMode::Image => Mode::image(),
+            TestMode::Running => Mode::running(),
+            TestMode::Paper => Mode::paper(DropoutSeed(seed::mix(options.seed, "translation", 0))),
+        };
+        let mode = mode.in_precision(options.precision);
+        self.uses.as_ref().map_or(mode, |uses| mode.using(uses))
     }
 }
 
@@ -269,15 +346,21 @@ fn reflect(at: usize, side: usize) -> usize {
 
 /// The top left part of a picture.
 fn crop(planes: &Planes, width: usize, height: usize) -> Planes {
+    part_of(planes, Rect { x: 0, y: 0, width, height })
+}
+
+/// A part of a picture.
+fn part_of(planes: &Planes, part: Rect) -> Planes {
+    let Rect { x, y, width, height } = part;
     if (width, height) == (planes.width, planes.height) {
         return planes.clone();
     }
-    let rows = planes.values.chunks_exact(planes.width).collect::<Vec<_>>();
-    let values = rows
-        .chunks_exact(planes.height)
-        .flat_map(|channel| channel[..height].iter().flat_map(|row| &row[..width]))
-        .copied()
-        .collect();
+    let mut values = Vec::with_capacity(planes.channels * height * width);
+    for plane in planes.values.chunks_exact(planes.width * planes.height) {
+        for row in plane.chunks_exact(planes.width).skip(y).take(height) {
+            values.extend_from_slice(&row[x..x + width]);
+        }
+    }
     Planes { channels: planes.channels, height, width, values }
 }
 

@@ -13,14 +13,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use pix2pix_core::{
-    kernels::Precision,
+    kernels::{Precision, alone},
     pixel::{
-        Picture, Planes,
+        Picture,
         decode::{DecodeOptions, decode_picture, is_picture_path, probe},
         encode::{encode, png_bytes, write_whole},
         resize::bicubic,
     },
-    translate::{Source, TestMode, TranslateOptions, Translator},
+    translate::{LargeOptions, Source, TestMode, TranslateOptions, Translator},
 };
 use walkdir::WalkDir;
 
@@ -28,6 +28,7 @@ use crate::{
     args::TranslateArgs,
     model,
     printer::{Printer, line},
+    windows,
 };
 
 /// Pictures between decoding, network and encoding.
@@ -57,7 +58,24 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
     let total = jobs.len();
     let translator = if total > FEW { translator.keeping_weights(args.weight_cache << 20) } else { translator };
     let bar = printer.bar(total as u64, "translating");
-    let failed = work(&jobs, args, &translator, &options, &|| bar.inc(1));
+    let how = How { args, translator: &translator, options: &options, at_a_time: at_a_time(&jobs, args) };
+    // One picture has a bar of its windows, several one of pictures.
+    let windows_done = |done: usize, windows: usize| {
+        if total == 1 && windows > 1 {
+            bar.set_length(windows as u64);
+            bar.set_position(done as u64);
+        }
+    };
+    let failed = work(
+        &jobs,
+        &how,
+        &|| {
+            if total > 1 {
+                bar.inc(1)
+            }
+        },
+        &windows_done,
+    );
     bar.finish_and_clear();
     if failed.is_empty() {
         printer.say(&format!("translated {total} {}", if total == 1 { "picture" } else { "pictures" }));
@@ -81,7 +99,8 @@ fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOption
     let instances = args.instances.as_deref().map(read).transpose()?;
     let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
     let target = args.target.as_deref().filter(|path| path.is_file());
-    let picture = finish(&source, target, args, &|planes| translator.translate(planes, options))?;
+    let how = How { args, translator, options, at_a_time: 1 };
+    let picture = finish(origin, &source, target, &how, &|_, _| ())?;
     let text = text_of(translator, options);
     if args.output == Path::new("-") {
         std::io::stdout().lock().write_all(&png_bytes(&picture, &text)?).context("cannot write standard output")?;
@@ -152,15 +171,29 @@ fn same_stem(path: &Path) -> Option<PathBuf> {
     entries.flatten().map(|entry| entry.path()).find(|path| path.file_stem() == Some(stem) && is_picture_path(path))
 }
 
+/// What is the same for all pictures.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    args: &'a TranslateArgs,
+    translator: &'a Translator,
+    options: &'a TranslateOptions,
+    at_a_time: usize,
+}
+
+impl How<'_> {
+    fn large(&self) -> LargeOptions {
+        windows::options(&self.args.windows, self.at_a_time)
+    }
+}
+
 /// Decodes, translates and encodes, each on threads of its own; what fails is listed and does not stop the rest.
 fn work<'a>(
     jobs: &'a [Job],
-    args: &TranslateArgs,
-    translator: &Translator,
-    options: &TranslateOptions,
+    how: &How<'_>,
     done: &(dyn Fn() + Sync),
+    windows_done: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<(&'a Path, anyhow::Error)> {
-    let at_a_time = at_a_time(jobs, args);
+    let How { translator, options, at_a_time, .. } = *how;
     let (to_network, decoded) = sync_channel::<(&Job, Result<Source>)>(IN_BETWEEN + at_a_time);
     let (to_encoder, translated) = sync_channel::<(&Job, Result<Picture>)>(IN_BETWEEN + at_a_time);
     let decoded = Mutex::new(decoded);
@@ -192,11 +225,11 @@ fn work<'a>(
                     let Ok((job, source)) = next else {
                         break;
                     };
-                    let translate = |planes: &Planes| match at_a_time {
-                        1 => translator.translate(planes, options),
-                        _ => translator.translate_alone(planes, options),
+                    let finish = |source: Source| {
+                        let finish = || finish(&job.input, &source, job.target.as_deref(), how, windows_done);
+                        if at_a_time == 1 { finish() } else { alone(finish) }
                     };
-                    let finished = source.and_then(|source| finish(&source, job.target.as_deref(), args, &translate));
+                    let finished = source.and_then(finish);
                     if to_encoder.send((job, finished)).is_err() {
                         break;
                     }
@@ -238,17 +271,25 @@ fn decode(job: &Job, translator: &Translator, options: &TranslateOptions) -> Res
 
 /// Runs the network, and puts pictures beside each other when that is wanted.
 fn finish(
+    input: &Path,
     source: &Source,
     target: Option<&Path>,
-    args: &TranslateArgs,
-    translate: &dyn Fn(&Planes) -> Planes,
+    how: &How<'_>,
+    windows_done: &dyn Fn(usize, usize),
 ) -> Result<Picture> {
-    let fake = Picture::from_planes(&translate(&source.planes));
-    if !args.side_by_side {
+    let mut progress = |done, windows| windows_done(done, windows);
+    let (fake, seams) = windows::translate(how.translator, source, how.options, how.large(), &mut progress)?;
+    if how.args.windows.report_seams {
+        match seams {
+            Some(ratio) => line(&format!("{}: seam ratio {ratio:.4}", input.display())),
+            None => line(&format!("{}: no seams, one window", input.display())),
+        }
+    }
+    if !how.args.side_by_side {
         return Ok(fake);
     }
     let (width, height) = (fake.width(), fake.height());
-    let mut parts = vec![source.shown.clone(), fake];
+    let mut parts = vec![source.shown(), fake];
     if let Some(path) = target {
         let picture = decode_picture(&read(path)?, path, &DecodeOptions::default())?;
         parts.push(bicubic(&picture, width, height));

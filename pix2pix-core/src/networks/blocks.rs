@@ -41,8 +41,17 @@ impl DownBlock {
     /// - `x`: `[batch, channels_x, height, width]`; `before`: the same with its own channels, which come first
     /// - returns: `[batch, channels_out, height', width']` by the block's geometry
     pub fn forward(&self, x: Tensor<4>, before: Option<Tensor<4>>, mode: Mode<'_>) -> Tensor<4> {
+        self.norm.forward(self.convolve(x, before, mode), mode.statistics)
+    }
+
+    /// The same up to the norm.
+    pub fn convolve(&self, x: Tensor<4>, before: Option<Tensor<4>>, mode: Mode<'_>) -> Tensor<4> {
         let activation = if self.activate { Activation::Leaky } else { Activation::None };
-        self.norm.forward(self.convolution.forward(x, before, activation, mode), mode.statistics)
+        self.convolution.forward(x, before, activation, mode)
+    }
+
+    pub fn norm(&self) -> &Norm {
+        &self.norm
     }
 }
 
@@ -78,10 +87,19 @@ impl UpBlock {
     /// - `x`: `[batch, channels_x, height, width]`; `skip`: the same with its own channels, which come first
     /// - returns: `[batch, channels_out, 2 * height, 2 * width]`
     pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, mode: Mode<'_>, layer: usize) -> Tensor<4> {
-        let x = self.norm.forward(self.convolution.forward(x, skip, Activation::Relu, mode), mode.statistics);
+        let x = self.norm.forward(self.convolve(x, skip, mode), mode.statistics);
         match mode.dropout {
             Some(seed) if self.drops => dropout(x, seed, layer as u64),
             _ => x,
         }
+    }
+
+    /// The same up to the norm.
+    pub fn convolve(&self, x: Tensor<4>, skip: Option<Tensor<4>>, mode: Mode<'_>) -> Tensor<4> {
+        self.convolution.forward(x, skip, Activation::Relu, mode)
+    }
+
+    pub fn norm(&self) -> &Norm {
+        &self.norm
     }
 }

@@ -15,10 +15,10 @@ mod uses;
 
 pub use dropout::DropoutSeed;
 pub use layers::Upsampling;
-pub use norm::{NormKind, Statistics};
+pub use norm::{Moments, NormKind, Statistics};
 pub use patchgan::{DiscriminatorConfig, DiscriminatorKind, PatchGan};
 pub use state::{Fetch, StateError, TensorSpec, load_state, num_parameters, state_specs, visit_state};
-pub use unet::{Unet, UnetConfig};
+pub use unet::{Place, Unet, UnetConfig};
 pub use uses::WeightUses;
 
 use crate::kernels::Precision;

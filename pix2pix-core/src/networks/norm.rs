@@ -5,12 +5,12 @@
 
 use burn::{
     module::{Module, Param, RunningState},
-    tensor::{Tensor, module::batch_norm},
+    tensor::Tensor,
 };
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
-use crate::kernels::{EPSILON, Group, normalised};
+use crate::kernels::{EPSILON, Group, normalised, scaled};
 
 const MOMENTUM: f64 = 0.1;
 
@@ -49,6 +49,26 @@ pub enum Statistics {
     Running,
 }
 
+/// Mean and biased variance of each channel of what a norm reads, `[channels]`.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Means.
+    pub mean: Tensor<1>,
+    /// Variances.
+    pub variance: Tensor<1>,
+}
+
+impl Moments {
+    /// Those of `x`, over batch, height and width.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`
+    pub fn of(x: Tensor<4>) -> Self {
+        let found = normalised(x, None, None, Group::Batch);
+        Self { mean: found.mean, variance: found.variance }
+    }
+}
+
 /// Batch norm, instance norm or nothing.
 #[derive(Module, Debug)]
 pub(super) struct Norm {
@@ -82,7 +102,7 @@ impl Norm {
                 Statistics::Running => {
                     let device = x.device();
                     let place = |state: &RunningState<Tensor<1>>| same_context(state.value_sync(), &device);
-                    batch_norm(x, gamma.val(), beta.val(), place(mean), place(var), EPSILON)
+                    self.by(x, &Moments { mean: place(mean), variance: place(var) })
                 }
                 Statistics::Batch { track, parts } => {
                     let [batch, channels, height, width] = x.dims();
@@ -103,6 +123,33 @@ impl Norm {
             _ if self.kind == NormKind::Instance => normalised(x, None, None, Group::Picture).output,
             _ => x,
         }
+    }
+
+    /// Whether what it does depends on all that it reads.
+    pub fn reads_all(&self, statistics: Statistics) -> bool {
+        match self.kind {
+            NormKind::Batch => statistics != Statistics::Running,
+            NormKind::Instance => true,
+            NormKind::None => false,
+        }
+    }
+
+    /// Normalises with given moments instead of those of `x`.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub fn by(&self, x: Tensor<4>, moments: &Moments) -> Tensor<4> {
+        let inverse = (moments.variance.clone() + EPSILON).sqrt().recip();
+        let scale = match &self.gamma {
+            Some(gamma) => gamma.val() * inverse,
+            None => inverse,
+        };
+        let shift = -(moments.mean.clone() * scale.clone());
+        let shift = match &self.beta {
+            Some(beta) => beta.val() + shift,
+            None => shift,
+        };
+        scaled(x, scale, shift)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     blocks::{DownBlock, DownOptions, UpBlock, UpOptions},
     init::Init,
     layers::Geometry,
+    norm::{Moments, Norm},
 };
 use crate::kernels::tanh;
 
@@ -75,7 +76,7 @@ impl UnetConfig {
     fn build(&self, init: &mut Init<'_>) -> Result<Unet, NetworkError> {
         self.validate()?;
         let bias = self.norm.needs_bias();
-        let widths = (0..self.depth).map(|level| self.width * WIDEST.min(1 << level.min(16))).collect::<Vec<_>>();
+        let widths = (0..self.depth).map(|level| self.level_channels(level)).collect::<Vec<_>>();
 
         let encoder = (0..self.depth)
             .map(|level| {
@@ -102,6 +103,11 @@ impl UnetConfig {
             })
             .collect();
         Ok(Unet { encoder, decoder, depth: self.depth })
+    }
+
+    /// Channels that a level of the encoder gives.
+    pub fn level_channels(&self, level: usize) -> usize {
+        self.width * WIDEST.min(1 << level.min(16))
     }
 
     /// What both sides of a picture must be a multiple of.
@@ -192,6 +198,58 @@ impl Unet {
         }
         tanh(x)
     }
+
+    /// Number of downsamplings.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Activation and convolution of one block, up to its norm: [`Self::forward`] for callers that put a picture together from
+    /// windows. Dropout is left out.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`, what the block before gives; `skip`: `Down(level)` for `Up(level)`, but for the
+    ///   innermost, of the same height and width
+    /// - returns: half of both sides down, double up; the outermost block up gives values for [`tanh`]
+    pub fn convolve(&self, place: Place, x: Tensor<4>, skip: Option<Tensor<4>>, mode: Mode<'_>) -> Tensor<4> {
+        match place {
+            Place::Down(level) => self.encoder[level].convolve(x, skip, mode),
+            Place::Up(level) => self.decoder[self.depth - 1 - level].convolve(x, skip, mode),
+        }
+    }
+
+    /// The norm of one block, with given moments or, without, in the way of `mode`.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`, what [`Self::convolve`] gives
+    /// - returns: the same shape
+    pub fn normalise(&self, place: Place, x: Tensor<4>, moments: Option<&Moments>, mode: Mode<'_>) -> Tensor<4> {
+        match moments {
+            Some(moments) => self.norm(place).by(x, moments),
+            None => self.norm(place).forward(x, mode.statistics),
+        }
+    }
+
+    /// Whether the norm of a block depends on the whole picture.
+    pub fn reads_all(&self, place: Place, mode: Mode<'_>) -> bool {
+        self.norm(place).reads_all(mode.statistics)
+    }
+
+    fn norm(&self, place: Place) -> &Norm {
+        match place {
+            Place::Down(level) => self.encoder[level].norm(),
+            Place::Up(level) => self.decoder[self.depth - 1 - level].norm(),
+        }
+    }
+}
+
+/// A block. Level `l` goes between sides of `1 / 2^l` and `1 / 2^(l + 1)` of the picture's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// In the encoder.
+    Down(usize),
+    /// In the decoder.
+    Up(usize),
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{DecodedPair, Pair, PairsError, SourcePixels};
 use crate::{
     pixel::{
-        Picture, Samples,
-        resize::{Rect, bicubic_region, nearest_labels_region},
+        Picture, Rect, Samples,
+        resize::{bicubic_region, nearest_labels_region},
     },
     seed,
 };

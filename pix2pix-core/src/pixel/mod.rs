@@ -13,5 +13,5 @@ mod error;
 mod picture;
 mod planes;
 
-pub use picture::{LabelMap, Picture, Samples};
+pub use picture::{LabelMap, Picture, Rect, Samples};
 pub use planes::Planes;

@@ -4,6 +4,19 @@ use std::ops::Range;
 
 use super::PixelError;
 
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// Left column.
+    pub x: usize,
+    /// Top row.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
 /// The values of a picture, 8 or 16 bits each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Samples {

@@ -5,20 +5,7 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 
-use super::{LabelMap, Picture, Samples};
-
-/// A part of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect {
-    /// Left column.
-    pub x: usize,
-    /// Top row.
-    pub y: usize,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
+use super::{LabelMap, Picture, Rect, Samples};
 
 /// Resizes a picture; aspect is ignored. Within 1/255 of Pillow's bicubic.
 ///

@@ -1,0 +1,196 @@
+//! How a large picture is cut into windows, and read beyond its edges. Knows nothing of networks.
+
+use super::reflect;
+use crate::pixel::{PixelError, Planes, Rect};
+
+/// Sides of cores are multiples of this where windows are large enough: blocks of tiled files are written once.
+const BLOCK: usize = 256;
+
+/// What a picture is read from, part by part.
+pub trait Canvas {
+    /// Width and height.
+    fn size(&self) -> (usize, usize);
+
+    /// The values of a part that lies inside, as the network takes them.
+    ///
+    /// # Errors
+    /// What the file behind it has.
+    fn read(&self, part: Rect) -> Result<Planes, PixelError>;
+}
+
+/// Where the translation goes, part by part: from left to right, then downwards, every pixel once.
+pub trait Sink {
+    /// Takes a part.
+    ///
+    /// # Shapes
+    /// - `values`: `[target_channels, part.height, part.width]`, values in `[-1, 1]`
+    ///
+    /// # Errors
+    /// What the file behind it has.
+    fn take(&mut self, part: Rect, values: &Planes) -> Result<(), PixelError>;
+}
+
+/// The windows of one picture: cores lie side by side, a window has a halo around its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    /// Width and height of the picture, extended to the network's multiple.
+    pub padded: (usize, usize),
+    /// Side of a core.
+    pub core: usize,
+    /// Pixels around it, up to the edge of the picture.
+    pub halo: usize,
+}
+
+impl Grid {
+    /// The windows of at most `most` pixels a side that begin at multiples of `align`, which divides the sides.
+    pub fn new(padded: (usize, usize), most: usize, halo: usize, align: usize) -> Self {
+        let room = most.saturating_sub(2 * halo);
+        let step = if room >= BLOCK && BLOCK.is_multiple_of(align) { BLOCK } else { align };
+        Self { padded, core: (room / step * step).max(align), halo }
+    }
+
+    /// All cores, row by row.
+    pub fn cores(&self) -> impl Iterator<Item = Rect> + use<> {
+        let ((width, height), core) = (self.padded, self.core);
+        let columns = move |y: usize| (0..width).step_by(core).map(move |x| (x, y));
+        (0..height).step_by(core).flat_map(columns).map(move |(x, y)| Rect {
+            x,
+            y,
+            width: core.min(width - x),
+            height: core.min(height - y),
+        })
+    }
+
+    /// A core with its halo.
+    pub fn window(&self, core: Rect) -> Rect {
+        let (x, y) = (core.x.saturating_sub(self.halo), core.y.saturating_sub(self.halo));
+        let right = (core.x + core.width + self.halo).min(self.padded.0);
+        let bottom = (core.y + core.height + self.halo).min(self.padded.1);
+        Rect { x, y, width: right - x, height: bottom - y }
+    }
+}
+
+/// Places for samples of a picture: parts of `inner` pixels a side, with a halo, spread evenly over the picture, that begin at
+/// multiples of `align`. Where the picture is narrower than a part, the part has all of it. Gives the part and what lies inside its
+/// halo, counted from the part's corner.
+pub(super) fn samples(
+    size: (usize, usize),
+    inner: usize,
+    halo: usize,
+    align: usize,
+    count: usize,
+) -> Vec<(Rect, Rect)> {
+    let side = inner + 2 * halo;
+    // Fractions of the plastic number fill a square evenly, however many there are (Roberts 2018).
+    let place = |number: usize, ratio: f64, length: usize| {
+        if length <= side {
+            return (0, length, 0, length);
+        }
+        let free = (length - side) / align;
+        let at = ((number as f64 + 0.5) * ratio).fract() * (free + 1) as f64;
+        ((at as usize).min(free) * align, side, halo, inner)
+    };
+    let mut all = (0..count)
+        .map(|number| {
+            let (x, width, inner_x, inner_width) = place(number, 0.754_877_666_246_692_8, size.0);
+            let (y, height, inner_y, inner_height) = place(number, 0.569_840_290_998_053_3, size.1);
+            let part = Rect { x, y, width, height };
+            (part, Rect { x: inner_x, y: inner_y, width: inner_width, height: inner_height })
+        })
+        .collect::<Vec<_>>();
+    all.sort_by_key(|(part, _)| (part.y, part.x));
+    all.dedup();
+    all
+}
+
+/// A part of the picture without end that mirroring makes of a picture.
+pub(super) fn read_mirrored(canvas: &dyn Canvas, part: Rect) -> Result<Planes, PixelError> {
+    let (width, height) = canvas.size();
+    if part.x + part.width <= width && part.y + part.height <= height {
+        return canvas.read(part);
+    }
+    let columns = (part.x..part.x + part.width).map(|x| reflect(x, width)).collect::<Vec<_>>();
+    let rows = (part.y..part.y + part.height).map(|y| reflect(y, height)).collect::<Vec<_>>();
+    let range = |places: &[usize]| {
+        let first = places.iter().copied().min().unwrap_or(0);
+        (first, places.iter().copied().max().unwrap_or(0) + 1 - first)
+    };
+    let ((x, width), (y, height)) = (range(&columns), range(&rows));
+    let inside = canvas.read(Rect { x, y, width, height })?;
+    let mut values = Vec::with_capacity(inside.channels * part.width * part.height);
+    for plane in inside.values.chunks_exact(width * height) {
+        for row in &rows {
+            let row = &plane[(row - y) * width..][..width];
+            values.extend(columns.iter().map(|column| row[column - x]));
+        }
+    }
+    Ok(Planes { channels: inside.channels, height: part.height, width: part.width, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ramp(usize, usize);
+
+    impl Canvas for Ramp {
+        fn size(&self) -> (usize, usize) {
+            (self.0, self.1)
+        }
+
+        fn read(&self, part: Rect) -> Result<Planes, PixelError> {
+            assert!(part.x + part.width <= self.0 && part.y + part.height <= self.1, "{part:?} lies inside");
+            let rows = part.y..part.y + part.height;
+            let values = rows.flat_map(|y| (part.x..part.x + part.width).map(move |x| (100 * y + x) as f32));
+            Ok(Planes { channels: 1, height: part.height, width: part.width, values: values.collect() })
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_edge_is_mirrored_and_the_rest_is_as_it_is() {
+        let read = |x, y, width, height| read_mirrored(&Ramp(5, 3), Rect { x, y, width, height }).expect("read").values;
+        assert_eq!(read(1, 1, 2, 1), [101.0, 102.0]);
+        assert_eq!(read(3, 2, 4, 2), [203.0, 204.0, 203.0, 202.0, 103.0, 104.0, 103.0, 102.0]);
+        assert_eq!(read(5, 0, 3, 1), [3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn cores_cover_every_pixel_once_and_windows_keep_their_halo_inside() {
+        for (padded, most, halo, align) in
+            [((1024, 768), 352, 16, 16), ((256, 2048), 640, 64, 64), ((64, 64), 10, 32, 32)]
+        {
+            let grid = Grid::new(padded, most, halo, align);
+            let mut seen = vec![0; padded.0 * padded.1];
+            for core in grid.cores() {
+                let window = grid.window(core);
+                assert!([window.x, window.y, window.width, window.height].iter().all(|at| at.is_multiple_of(align)));
+                assert!(window.x + window.width <= padded.0 && window.y + window.height <= padded.1);
+                assert!(window.width <= most.max(align + 2 * halo) && window.height <= most.max(align + 2 * halo));
+                assert!(core.x == 0 || core.x - window.x == halo);
+                for y in core.y..core.y + core.height {
+                    seen[y * padded.0 + core.x..][..core.width].iter_mut().for_each(|count| *count += 1);
+                }
+            }
+            assert!(seen.iter().all(|count| *count == 1));
+        }
+    }
+
+    #[test]
+    fn samples_lie_inside_and_spread_over_the_picture() {
+        let all = samples((4096, 2048), 128, 16, 16, 64);
+        assert!(all.len() > 60);
+        for (part, inner) in &all {
+            assert!(part.x + part.width <= 4096 && part.y + part.height <= 2048);
+            assert!(part.x.is_multiple_of(16) && part.y.is_multiple_of(16));
+            assert_eq!((inner.x, inner.width), (16, 128));
+        }
+        for quarter in [(0, 0), (2048, 0), (0, 1024), (2048, 1024)] {
+            let within = |(part, _): &&(Rect, Rect)| {
+                (quarter.0..quarter.0 + 2048).contains(&part.x) && (quarter.1..quarter.1 + 1024).contains(&part.y)
+            };
+            assert!(all.iter().filter(within).count() > 10, "{quarter:?}");
+        }
+        let narrow = samples((4096, 64), 128, 16, 16, 8);
+        assert!(narrow.iter().all(|(part, inner)| part.height == 64 && inner.height == 64 && inner.y == 0));
+    }
+}

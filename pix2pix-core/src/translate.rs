@@ -365,23 +365,4 @@ fn part_of(planes: &Planes, part: Rect) -> Planes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn padding_mirrors_without_repeating_the_edge_and_cropping_undoes_it() {
-        let planes = Planes { channels: 1, height: 2, width: 3, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
-        let padded = pad_by_reflection(&planes, 4);
-        assert_eq!((padded.height, padded.width), (4, 4));
-        assert_eq!(padded.values, [1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0, 5.0]);
-        assert_eq!(crop(&padded, 3, 2), planes);
-    }
-
-    #[test]
-    fn reflection_stays_inside_for_pictures_much_smaller_than_the_padding() {
-        for side in 1..5 {
-            assert!((0..100).all(|at| reflect(at, side) < side));
-        }
-        assert_eq!((0..7).map(|at| reflect(at, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2]);
-    }
-}
+mod tests;

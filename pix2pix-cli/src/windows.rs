@@ -3,8 +3,8 @@
 use std::{fs, num::NonZero};
 
 use pix2pix_core::{
-    pixel::Picture,
-    translate::{Canvas, LargeOptions, Progress, SeamMeter, Source, TranslateError, TranslateOptions, Translator},
+    pixel::{Canvas, Picture},
+    translate::{LargeOptions, Progress, SeamMeter, Source, TranslateError, TranslateOptions, Translator},
 };
 
 use crate::args::{SeamsArg, WindowArgs};

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod device;
 pub mod evaluate;
+pub mod geo;
 pub mod kernels;
 pub mod loss;
 pub mod metrics;

@@ -19,7 +19,7 @@ use crate::{
     kernels::Precision,
     networks::{DropoutSeed, Mode, Unet, WeightUses, load_state},
     pixel::{
-        LabelMap, Picture, PixelError, Planes, Rect,
+        Canvas, LabelMap, Picture, PixelError, Planes, Rect, Sink,
         decode::{DecodeOptions, decode_labels, decode_picture},
         resize::{bicubic, nearest_labels},
     },
@@ -28,7 +28,6 @@ use crate::{
 
 pub use large::{LargeOptions, Progress, Seams};
 pub use seams::SeamMeter;
-pub use windows::{Canvas, Sink};
 
 /// Whose statistics the norms use in translation, and whether dropout is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,7 +71,7 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
         &how,
         &|| {
             if total > 1 {
-                bar.inc(1)
+                bar.inc(1);
             }
         },
         &windows_done,

@@ -7,11 +7,12 @@ pub mod decode;
 pub mod encode;
 pub mod resize;
 
-/// What can go wrong with a picture in memory or in a file.
-pub use error::PixelError;
+mod canvas;
 mod error;
 mod picture;
 mod planes;
 
+pub use canvas::{Canvas, Sink};
+pub use error::PixelError;
 pub use picture::{LabelMap, Picture, Rect, Samples};
 pub use planes::Planes;

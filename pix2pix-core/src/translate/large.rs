@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Canvas, Sink, TestMode, TranslateError, TranslateOptions, Translator, crop as crop_planes,
+    TestMode, TranslateError, TranslateOptions, Translator, crop as crop_planes,
     levels::{Levels, Map, Pool, at_level, crop},
     windows::{Grid, read_mirrored, samples},
 };
@@ -16,7 +16,7 @@ use crate::{
     batch::{stack, unstack},
     kernels::tanh,
     networks::Place,
-    pixel::{PixelError, Planes, Rect},
+    pixel::{Canvas, PixelError, Planes, Rect, Sink},
 };
 
 /// How windows are made to agree.
@@ -25,10 +25,11 @@ use crate::{
 pub enum Seams {
     /// One pass; norms have the statistics of samples, the deep levels see the window alone, overlaps are feathered.
     Fast,
-    /// The deep levels see the whole picture; norms of the outer levels have the statistics of samples.
+    /// The deep levels see the whole picture; norms have its statistics, but for the decoder's outermost, which have those of
+    /// half of the windows.
     #[default]
     Good,
-    /// As `Good`, with the statistics of the whole picture: a pass for each norm of the outer levels.
+    /// As `Good`, with the statistics of the whole picture for all norms: a pass for each of the outer levels.
     Exact,
 }
 
@@ -45,10 +46,10 @@ pub struct LargeOptions {
 const MOST_MAP: usize = 256 << 20;
 /// The least number of levels that run over windows.
 const FEWEST_LEVELS: usize = 4;
-/// Pixels of a sample, without its halo, on either side.
-const SAMPLE: usize = 128;
-/// The least number of samples.
-const FEWEST_SAMPLES: usize = 4;
+/// The least number of windows that statistics are taken from.
+const FEWEST_SAMPLED: usize = 9;
+/// The number of samples of [`Seams::Fast`].
+const NUM_SAMPLES: usize = 4;
 /// Pixels that windows overlap with each neighbour, with [`Seams::Fast`]; half of them are feathered.
 const FAST_HALO: usize = 64;
 
@@ -179,28 +180,24 @@ impl Work<'_> {
         let outer_down = outer_down.collect::<Vec<_>>();
         let outer_up = (1..self.split).rev().map(Place::Up).filter(|&place| self.levels.lacks(place));
         let outer_up = outer_up.collect::<Vec<_>>();
-        let exact = large.seams == Seams::Exact;
-        let passes = if exact { 2 + outer_down.len() + outer_up.len() } else { 2 };
-        self.progress.total = passes * cores.len();
+        // Statistics differ most from place to place where a value stands for many pixels, and there a pass costs least.
+        let collected = if large.seams == Seams::Exact { outer_up.len() } else { outer_up.len().min(1) };
+        let (collected, sampled) = outer_up.split_at(collected);
+        let some = self.grid.some(FEWEST_SAMPLED);
+        self.progress.total = (2 + outer_down.len() + collected.len()) * cores.len() + sampled.len() * some.len();
         (self.progress.tell)(0, self.progress.total);
 
-        let samples = if exact { Vec::new() } else { self.samples(large.max_window) };
-        if exact {
-            for place in outer_down {
-                self.collect(place, &cores, None)?;
-            }
-        } else {
-            self.sample_down(&samples, &outer_down)?;
+        for place in outer_down {
+            self.collect(place, &cores, None)?;
         }
         let before = self.encode(&cores)?;
         let after = self.levels.deep(before.clone(), self.split);
         let deep = Deep { before, after };
-        if exact {
-            for place in outer_up {
-                self.collect(place, &cores, Some(&deep))?;
-            }
-        } else {
-            self.sample_up(&samples, &outer_up, &deep)?;
+        for &place in collected {
+            self.collect(place, &cores, Some(&deep))?;
+        }
+        for &place in sampled {
+            self.collect(place, &some, Some(&deep))?;
         }
         for core in cores {
             let window = self.grid.window(core);
@@ -262,6 +259,11 @@ impl Work<'_> {
                     let x = self.levels.down(self.read(window)?, level).pop().expect("there is a level before");
                     (self.levels.convolve(place, x, None), level + 1)
                 }
+                (Place::Up(level), Some(deep)) if level + 1 == self.split => {
+                    let part = at_level(window, self.split);
+                    let skip = crop(&deep.before, part);
+                    (self.levels.convolve(place, crop(&deep.after, part), Some(skip)), level)
+                }
                 (Place::Up(level), Some(deep)) => {
                     let (x, mut skips) = self.begin_up(window, deep)?;
                     let x = self.levels.up(x, level + 1..self.split, &mut skips);
@@ -275,62 +277,6 @@ impl Work<'_> {
         }
         self.levels.moments.insert(place, pool.moments(self.device));
         Ok(())
-    }
-
-    /// As many samples as make up the pixels of a window.
-    fn samples(&self, max_window: usize) -> Vec<(Rect, Rect)> {
-        let side = SAMPLE + 2 * self.grid.halo;
-        let count = (max_window * max_window / (side * side)).max(FEWEST_SAMPLES);
-        samples(self.padded, SAMPLE, self.grid.halo, 1 << self.split, count)
-    }
-
-    fn read_samples(&self, samples: &[(Rect, Rect)]) -> Result<Tensor<4>, PixelError> {
-        let parts = samples.iter().map(|&(part, _)| read_mirrored(self.canvas, part));
-        Ok(stack(parts.collect::<Result<Vec<_>, _>>()?, self.device))
-    }
-
-    /// Adds the moments of samples, block after block, each seeing those before.
-    fn sample_down(&mut self, samples: &[(Rect, Rect)], places: &[Place]) -> Result<(), TranslateError> {
-        let Some(inner) = samples.first().map(|(_, inner)| *inner).filter(|_| !places.is_empty()) else {
-            return Ok(());
-        };
-        let mut x = self.read_samples(samples)?;
-        for level in 0..self.split - 1 {
-            let place = Place::Down(level);
-            x = self.levels.convolve(place, x, None);
-            self.learn(place, places, &x, at_level(inner, level + 1));
-            x = self.levels.normalise(place, x);
-        }
-        Ok(())
-    }
-
-    fn sample_up(&mut self, samples: &[(Rect, Rect)], places: &[Place], deep: &Deep) -> Result<(), TranslateError> {
-        let Some(inner) = samples.first().map(|(_, inner)| *inner).filter(|_| !places.is_empty()) else {
-            return Ok(());
-        };
-        let mut skips = self.levels.down(self.read_samples(samples)?, self.split - 1);
-        let parts = |of: &Tensor<4>| {
-            let parts = samples.iter().map(|&(part, _)| crop(of, at_level(part, self.split)));
-            Tensor::cat(parts.collect(), 0)
-        };
-        skips.push(parts(&deep.before));
-        let mut x = parts(&deep.after);
-        for level in (1..self.split).rev() {
-            let place = Place::Up(level);
-            let skip = self.levels.skip(level, &mut skips);
-            x = self.levels.convolve(place, x, skip);
-            self.learn(place, places, &x, at_level(inner, level));
-            x = self.levels.normalise(place, x);
-        }
-        Ok(())
-    }
-
-    fn learn(&mut self, place: Place, places: &[Place], x: &Tensor<4>, inner: Rect) {
-        if places.contains(&place) {
-            let mut pool = Pool::default();
-            pool.add(crop(x, inner));
-            self.levels.moments.insert(place, pool.moments(self.device));
-        }
     }
 
     /// Windows of `side` pixels by themselves, feathered where they overlap.
@@ -373,8 +319,9 @@ impl Work<'_> {
             return Ok(());
         }
         let part = (side / 2).next_multiple_of(1 << depth).min(side);
-        let found = samples(self.padded, part, 0, 1 << depth, FEWEST_SAMPLES);
-        let mut x = self.read_samples(&found)?;
+        let parts = samples(self.padded, part, 1 << depth, NUM_SAMPLES).into_iter();
+        let parts = parts.map(|part| read_mirrored(self.canvas, part)).collect::<Result<Vec<_>, _>>()?;
+        let mut x = stack(parts, self.device);
         let mut skips = Vec::new();
         for place in places {
             let skip = match place {

@@ -1,10 +1,14 @@
 //! How visible windows are in what they were put together to.
 
-use super::Sink;
-use crate::pixel::{PixelError, Planes, Rect};
+use crate::pixel::{PixelError, Planes, Rect, Sink};
+
+/// Pixels on either side of a border whose differences stand for those inside windows: what the picture shows there is much the
+/// same.
+const NEAR: usize = 16;
 
 /// Measures a translation on its way into another sink: the mean absolute difference of neighbouring pixels across the borders
-/// of windows, over that inside windows. 1 means that nothing shows.
+/// of windows, over that inside windows beside the borders. 1 means that nothing shows; where a picture has edges of its own, by
+/// chance more or less.
 pub struct SeamMeter<'a> {
     to: &'a mut dyn Sink,
     width: usize,
@@ -30,17 +34,19 @@ impl<'a> SeamMeter<'a> {
         (num_across > 0.0 && inside > 0.0).then(|| (across / num_across) / (inside / num_inside))
     }
 
-    fn count(&mut self, is_border: bool, difference: f64) {
-        let (sum, count) = &mut self.sums[usize::from(is_border)];
-        *sum += difference;
-        *count += 1.0;
+    fn count(&mut self, kind: Option<Kind>, difference: f64) {
+        if let Some(kind) = kind {
+            let (sum, count) = &mut self.sums[kind as usize];
+            *sum += difference;
+            *count += 1.0;
+        }
     }
 
     fn measure(&mut self, part: Rect, values: &Planes) {
         let Rect { x, y, width, height } = part;
         let [columns, rows] = &self.borders;
-        let column_is_border = (x..x + width).map(|x| columns.binary_search(&x).is_ok()).collect::<Vec<_>>();
-        let row_is_border = (y..y + height).map(|y| rows.binary_search(&y).is_ok()).collect::<Vec<_>>();
+        let columns = (x..x + width).map(|x| kind(columns, x)).collect::<Vec<_>>();
+        let rows = (y..y + height).map(|y| kind(rows, y)).collect::<Vec<_>>();
         let left = self.left.take().filter(|(left, _)| (left.y, left.x + left.width) == (y, x));
         let beside = |channel: usize, row: usize| left.as_ref().map(|(_, last)| last.values[channel * height + row]);
         self.above.resize(values.channels * self.width, 0.0);
@@ -48,16 +54,16 @@ impl<'a> SeamMeter<'a> {
         for (channel, plane) in values.values.chunks_exact(width * height).enumerate() {
             for (row, line) in plane.chunks_exact(width).enumerate() {
                 if let Some(before) = beside(channel, row) {
-                    self.count(column_is_border[0], f64::from((line[0] - before).abs()));
+                    self.count(columns[0], f64::from((line[0] - before).abs()));
                 }
                 for (at, pair) in line.windows(2).enumerate() {
-                    self.count(column_is_border[at + 1], f64::from((pair[1] - pair[0]).abs()));
+                    self.count(columns[at + 1], f64::from((pair[1] - pair[0]).abs()));
                 }
                 let start = channel * self.width + x;
                 if y + row > 0 {
                     for (at, value) in line.iter().enumerate() {
                         let difference = f64::from((value - self.above[start + at]).abs());
-                        self.count(row_is_border[row], difference);
+                        self.count(rows[row], difference);
                     }
                 }
                 self.above[start..start + width].copy_from_slice(line);
@@ -65,6 +71,23 @@ impl<'a> SeamMeter<'a> {
             }
         }
         self.left = Some((part, Planes { channels: values.channels, height, width: 1, values: last }));
+    }
+}
+
+/// What lies between two pixels.
+#[derive(Clone, Copy)]
+enum Kind {
+    Inside,
+    Border,
+}
+
+/// What lies before a place, with borders in their order; `None` far from all.
+fn kind(borders: &[usize], place: usize) -> Option<Kind> {
+    let next = borders.partition_point(|&border| border < place);
+    let near = |at: usize| borders.get(at).is_some_and(|border| border.abs_diff(place) <= NEAR);
+    match borders.get(next) {
+        Some(&border) if border == place => Some(Kind::Border),
+        _ => (near(next) || next > 0 && near(next - 1)).then_some(Kind::Inside),
     }
 }
 

@@ -1,34 +1,10 @@
 //! How a large picture is cut into windows, and read beyond its edges. Knows nothing of networks.
 
 use super::reflect;
-use crate::pixel::{PixelError, Planes, Rect};
+use crate::pixel::{Canvas, PixelError, Planes, Rect};
 
 /// Sides of cores are multiples of this where windows are large enough: blocks of tiled files are written once.
 const BLOCK: usize = 256;
-
-/// What a picture is read from, part by part.
-pub trait Canvas {
-    /// Width and height.
-    fn size(&self) -> (usize, usize);
-
-    /// The values of a part that lies inside, as the network takes them.
-    ///
-    /// # Errors
-    /// What the file behind it has.
-    fn read(&self, part: Rect) -> Result<Planes, PixelError>;
-}
-
-/// Where the translation goes, part by part: from left to right, then downwards, every pixel once.
-pub trait Sink {
-    /// Takes a part.
-    ///
-    /// # Shapes
-    /// - `values`: `[target_channels, part.height, part.width]`, values in `[-1, 1]`
-    ///
-    /// # Errors
-    /// What the file behind it has.
-    fn take(&mut self, part: Rect, values: &Planes) -> Result<(), PixelError>;
-}
 
 /// The windows of one picture: cores lie side by side, a window has a halo around its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +37,13 @@ impl Grid {
         })
     }
 
+    /// Every second core, or all where that would be fewer than `least`.
+    pub fn some(&self, least: usize) -> Vec<Rect> {
+        let chosen = |core: &Rect| (core.x / self.core + core.y / self.core).is_multiple_of(2);
+        let some = self.cores().filter(chosen).collect::<Vec<_>>();
+        if some.len() >= least { some } else { self.cores().collect() }
+    }
+
     /// A core with its halo.
     pub fn window(&self, core: Rect) -> Rect {
         let (x, y) = (core.x.saturating_sub(self.halo), core.y.saturating_sub(self.halo));
@@ -70,37 +53,21 @@ impl Grid {
     }
 }
 
-/// Places for samples of a picture: parts of `inner` pixels a side, with a halo, spread evenly over the picture, that begin at
-/// multiples of `align`. Where the picture is narrower than a part, the part has all of it. Gives the part and what lies inside its
-/// halo, counted from the part's corner.
-pub(super) fn samples(
-    size: (usize, usize),
-    inner: usize,
-    halo: usize,
-    align: usize,
-    count: usize,
-) -> Vec<(Rect, Rect)> {
-    let side = inner + 2 * halo;
+/// Places for samples of a picture: parts of `side` pixels, spread evenly over it, that begin at multiples of `align`. Where the
+/// picture is narrower than a part, the part has all of it.
+pub(super) fn samples(size: (usize, usize), side: usize, align: usize, count: usize) -> Vec<Rect> {
     // Fractions of the plastic number fill a square evenly, however many there are (Roberts 2018).
     let place = |number: usize, ratio: f64, length: usize| {
-        if length <= side {
-            return (0, length, 0, length);
-        }
-        let free = (length - side) / align;
+        let free = length.saturating_sub(side) / align;
         let at = ((number as f64 + 0.5) * ratio).fract() * (free + 1) as f64;
-        ((at as usize).min(free) * align, side, halo, inner)
+        ((at as usize).min(free) * align, side.min(length))
     };
-    let mut all = (0..count)
-        .map(|number| {
-            let (x, width, inner_x, inner_width) = place(number, 0.754_877_666_246_692_8, size.0);
-            let (y, height, inner_y, inner_height) = place(number, 0.569_840_290_998_053_3, size.1);
-            let part = Rect { x, y, width, height };
-            (part, Rect { x: inner_x, y: inner_y, width: inner_width, height: inner_height })
-        })
-        .collect::<Vec<_>>();
-    all.sort_by_key(|(part, _)| (part.y, part.x));
-    all.dedup();
-    all
+    let part = |number| {
+        let (x, width) = place(number, 0.754_877_666_246_692_8, size.0);
+        let (y, height) = place(number, 0.569_840_290_998_053_3, size.1);
+        Rect { x, y, width, height }
+    };
+    (0..count).map(part).collect()
 }
 
 /// A part of the picture without end that mirroring makes of a picture.
@@ -177,20 +144,19 @@ mod tests {
 
     #[test]
     fn samples_lie_inside_and_spread_over_the_picture() {
-        let all = samples((4096, 2048), 128, 16, 16, 64);
-        assert!(all.len() > 60);
-        for (part, inner) in &all {
-            assert!(part.x + part.width <= 4096 && part.y + part.height <= 2048);
-            assert!(part.x.is_multiple_of(16) && part.y.is_multiple_of(16));
-            assert_eq!((inner.x, inner.width), (16, 128));
+        let all = samples((4096, 2048), 128, 16, 64);
+        let inside = |part: &Rect| part.x + part.width <= 4096 && part.y + part.height <= 2048;
+        assert!(all.iter().all(|part| inside(part) && part.x.is_multiple_of(16) && part.y.is_multiple_of(16)));
+        for (x, y) in [(0, 0), (2048, 0), (0, 1024), (2048, 1024)] {
+            let within = |part: &&Rect| (x..x + 2048).contains(&part.x) && (y..y + 1024).contains(&part.y);
+            assert!(all.iter().filter(within).count() > 10, "{x}, {y}");
         }
-        for quarter in [(0, 0), (2048, 0), (0, 1024), (2048, 1024)] {
-            let within = |(part, _): &&(Rect, Rect)| {
-                (quarter.0..quarter.0 + 2048).contains(&part.x) && (quarter.1..quarter.1 + 1024).contains(&part.y)
-            };
-            assert!(all.iter().filter(within).count() > 10, "{quarter:?}");
-        }
-        let narrow = samples((4096, 64), 128, 16, 16, 8);
-        assert!(narrow.iter().all(|(part, inner)| part.height == 64 && inner.height == 64 && inner.y == 0));
+        assert!(samples((4096, 64), 128, 16, 8).iter().all(|part| (part.y, part.height) == (0, 64)));
+    }
+
+    #[test]
+    fn some_windows_are_half_where_there_are_many_and_all_where_there_are_few() {
+        let some = |side| Grid::new((side, side), 288, 16, 16).some(9).len();
+        assert_eq!((some(256 * 8), some(256 * 5), some(256 * 3)), (32, 13, 9));
     }
 }

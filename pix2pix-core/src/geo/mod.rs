@@ -1,0 +1,14 @@
+//! Pictures with a place on the earth: GeoTIFF in and out, world files. Knows nothing of networks.
+//!
+//! Tags of the GeoTIFF standard (OGC 19-008r4) are kept as they are, so that a coordinate system comes through whether or not it is
+//! understood here.
+
+mod error;
+mod raster;
+mod reference;
+mod writer;
+
+pub use error::GeoError;
+pub use raster::{Imagery, ImageryOptions, Raster};
+pub use reference::{Georeference, read_world_file, world_file_path, write_world_file};
+pub use writer::{RasterSpec, Rows, write_raster};

@@ -40,7 +40,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("metrics.rs", &["burn", "crate::networks", "crate::loss", "crate::train", "crate::pairs", "crate::checkpoint"]),
     ("checkpoint.rs", &["crate::train", "crate::pairs", "crate::loss", "crate::translate"]),
     ("train", &["crate::translate", "crate::evaluate"]),
-    ("translate.rs", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate"]),
+    ("translate.rs", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"]),
+    ("translate", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"]),
+    (
+        "geo",
+        &[
+            "burn",
+            "crate::pairs",
+            "crate::batch",
+            "crate::networks",
+            "crate::loss",
+            "crate::train",
+            "crate::checkpoint",
+            "crate::translate",
+        ],
+    ),
     ("evaluate.rs", &["crate::train", "crate::loss"]),
     ("agreement.rs", &["crate::translate", "crate::evaluate", "crate::checkpoint"]),
 ];

@@ -305,6 +305,8 @@ pub struct TranslateArgs {
     pub instances: Option<PathBuf>,
     #[command(flatten)]
     pub windows: WindowArgs,
+    #[command(flatten)]
+    pub geo: GeoArgs,
     /// Memory for transformed weights that are kept from picture to picture where there are many, in MiB; on the CPU
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub weight_cache: usize,
@@ -328,6 +330,22 @@ pub struct WindowArgs {
     /// Print how visible the borders of windows are: 1 means not at all
     #[arg(long)]
     pub report_seams: bool,
+}
+
+/// Georeferenced pictures.
+#[derive(Args, Debug)]
+pub struct GeoArgs {
+    /// Bands of a GeoTIFF in the order of the model's channels, from 1 [default: the first ones]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub bands: Option<Vec<usize>>,
+    /// Coordinate system of pictures that do not say theirs, for example EPSG:3857
+    #[arg(long, value_name = "EPSG:N", value_parser = parse_epsg)]
+    pub src_crs: Option<u16>,
+}
+
+fn parse_epsg(text: &str) -> Result<u16, String> {
+    let number = text.strip_prefix("EPSG:").or_else(|| text.strip_prefix("epsg:")).unwrap_or(text);
+    number.parse().map_err(|_| format!("a coordinate system is EPSG:N, found {text:?}"))
 }
 
 #[derive(Args, Debug)]

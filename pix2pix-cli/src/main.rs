@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod config;
 mod hint;
+mod imagery;
 mod model;
 mod printer;
 mod windows;

@@ -1,10 +1,11 @@
 //! How large windows may be, and what is said of their seams.
 
-use std::{fs, num::NonZero};
+use std::{fmt, fs, num::NonZero};
 
+use anyhow::Result;
 use pix2pix_core::{
-    pixel::{Canvas, Picture},
-    translate::{LargeOptions, Progress, SeamMeter, Source, TranslateError, TranslateOptions, Translator},
+    pixel::{Canvas, Picture, Sink},
+    translate::{LargeOptions, SeamMeter, TranslateOptions, Translator},
 };
 
 use crate::args::{SeamsArg, WindowArgs};
@@ -39,22 +40,53 @@ fn free_memory() -> Option<usize> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? << 10)
 }
 
-/// Translates a picture into memory; with it the ratio of its seams, where it has windows.
-pub fn translate(
-    translator: &Translator,
-    source: &Source,
-    options: &TranslateOptions,
-    large: LargeOptions,
-    progress: Progress<'_>,
-) -> Result<(Picture, Option<f64>), TranslateError> {
-    let (width, height) = source.size();
-    let channels = translator.description().preprocessing.target_channels;
-    let mut picture = Picture::filled(width, height, &vec![0; channels]);
-    let borders = translator.borders((width, height), large);
-    let mut meter = SeamMeter::new(&mut picture, width, borders);
-    translator.translate_large(source, options, large, &mut meter, progress)?;
-    let ratio = meter.ratio();
-    Ok((picture, ratio))
+/// How visible the borders of windows are.
+pub struct Seen {
+    ratio: f64,
+    /// Along the longer side.
+    borders: Vec<usize>,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seam ratio {:.4}", self.ratio)?;
+        match self.borders.as_slice() {
+            [first, second, ..] => write!(f, ", borders from {first} every {} pixels", second - first),
+            [only] => write!(f, ", border at {only}"),
+            [] => Ok(()),
+        }
+    }
+}
+
+/// One translation.
+pub struct Run<'a> {
+    pub translator: &'a Translator,
+    pub options: &'a TranslateOptions,
+    pub large: LargeOptions,
+    /// Is told windows done and windows in all.
+    pub progress: &'a dyn Fn(usize, usize),
+}
+
+impl Run<'_> {
+    /// Translates part by part; gives how visible the borders of windows are, where there are any.
+    pub fn translate(&self, canvas: &dyn Canvas, sink: &mut dyn Sink) -> Result<Option<Seen>> {
+        let (width, height) = canvas.size();
+        let borders = self.translator.borders((width, height), self.large);
+        let of_long_side = borders.iter().max_by_key(|borders| borders.len()).cloned().unwrap_or_default();
+        let mut meter = SeamMeter::new(sink, width, borders);
+        let mut progress = |done, total| (self.progress)(done, total);
+        self.translator.translate_large(canvas, self.options, self.large, &mut meter, &mut progress)?;
+        Ok(meter.ratio().map(|ratio| Seen { ratio, borders: of_long_side }))
+    }
+
+    /// The same into memory.
+    pub fn picture(&self, canvas: &dyn Canvas) -> Result<(Picture, Option<Seen>)> {
+        let (width, height) = canvas.size();
+        let channels = self.translator.description().preprocessing.target_channels;
+        let mut picture = Picture::filled(width, height, &vec![0; channels]);
+        let seen = self.translate(canvas, &mut picture)?;
+        Ok((picture, seen))
+    }
 }
 
 impl From<SeamsArg> for pix2pix_core::translate::Seams {

@@ -311,7 +311,7 @@ impl Checkpoint {
     }
 
     /// The same for tensors that will only be read: they lie in the file, which the system brings into memory where they are used.
-    /// The file may be replaced meanwhile, as [`write`] does, but not written in place: who does that ends this process or changes
+    /// The file may be replaced meanwhile, as [`write()`] does, but not written in place: who does that ends this process or changes
     /// its weights.
     ///
     /// # Errors

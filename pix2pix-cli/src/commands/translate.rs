@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use pix2pix_core::{
+    geo::{Georeference, write_world_file},
     kernels::{Precision, alone},
     pixel::{
         Picture,
@@ -20,15 +21,16 @@ use pix2pix_core::{
         encode::{encode, png_bytes, write_whole},
         resize::bicubic,
     },
-    translate::{LargeOptions, Source, TestMode, TranslateOptions, Translator},
+    translate::{TestMode, TranslateOptions, Translator},
 };
 use walkdir::WalkDir;
 
 use crate::{
     args::TranslateArgs,
+    imagery::{self, Input},
     model,
     printer::{Printer, line},
-    windows,
+    windows::{self, Run, Seen},
 };
 
 /// Pictures between decoding, network and encoding.
@@ -100,7 +102,8 @@ fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOption
     let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
     let target = args.target.as_deref().filter(|path| path.is_file());
     let how = How { args, translator, options, at_a_time: 1 };
-    let picture = finish(origin, &source, target, &how, &|_, _| ())?;
+    let decoded = Decoded { input: Input::Source(source), place: Georeference::default() };
+    let (picture, _) = finish_picture(origin, &decoded, target, &how, &|_, _| ())?;
     let text = text_of(translator, options);
     if args.output == Path::new("-") {
         std::io::stdout().lock().write_all(&png_bytes(&picture, &text)?).context("cannot write standard output")?;
@@ -181,9 +184,24 @@ struct How<'a> {
 }
 
 impl How<'_> {
-    fn large(&self) -> LargeOptions {
-        windows::options(&self.args.windows, self.at_a_time)
+    fn run<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Run<'a> {
+        let large = windows::options(&self.args.windows, self.at_a_time);
+        Run { translator: self.translator, options: self.options, large, progress }
     }
+}
+
+/// A picture, in memory or open, and where it lies.
+struct Decoded {
+    input: Input,
+    place: Georeference,
+}
+
+/// What is left to do for a picture that the network is done with.
+enum Finished {
+    /// To be encoded.
+    Picture(Picture, Georeference),
+    /// Nothing: it was written part by part.
+    Written,
 }
 
 /// Decodes, translates and encodes, each on threads of its own; what fails is listed and does not stop the rest.
@@ -194,13 +212,13 @@ fn work<'a>(
     windows_done: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<(&'a Path, anyhow::Error)> {
     let How { translator, options, at_a_time, .. } = *how;
-    let (to_network, decoded) = sync_channel::<(&Job, Result<Source>)>(IN_BETWEEN + at_a_time);
-    let (to_encoder, translated) = sync_channel::<(&Job, Result<Picture>)>(IN_BETWEEN + at_a_time);
+    let (to_network, decoded) = sync_channel::<(&Job, Result<Decoded>)>(IN_BETWEEN + at_a_time);
+    let (to_encoder, translated) = sync_channel::<(&Job, Result<Finished>)>(IN_BETWEEN + at_a_time);
     let decoded = Mutex::new(decoded);
     thread::scope(|scope| {
         scope.spawn(move || {
             for job in jobs {
-                if to_network.send((job, decode(job, translator, options))).is_err() {
+                if to_network.send((job, decode(job, how))).is_err() {
                     break;
                 }
             }
@@ -208,8 +226,12 @@ fn work<'a>(
         let encoder = scope.spawn(move || {
             let text = text_of(translator, options);
             let mut failed = Vec::new();
-            for (job, picture) in translated {
-                if let Err(error) = picture.and_then(|picture| write(&picture, &job.output, &text)) {
+            for (job, finished) in translated {
+                let written = finished.and_then(|finished| match finished {
+                    Finished::Picture(picture, place) => write(&picture, &place, &job.output, &text),
+                    Finished::Written => Ok(()),
+                });
+                if let Err(error) = written {
                     failed.push((job.input.as_path(), error));
                 }
                 done();
@@ -225,8 +247,8 @@ fn work<'a>(
                     let Ok((job, source)) = next else {
                         break;
                     };
-                    let finish = |source: Source| {
-                        let finish = || finish(&job.input, &source, job.target.as_deref(), how, windows_done);
+                    let finish = |decoded: Decoded| {
+                        let finish = || finish(job, &decoded, how, windows_done);
                         if at_a_time == 1 { finish() } else { alone(finish) }
                     };
                     let finished = source.and_then(finish);
@@ -263,30 +285,68 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn decode(job: &Job, translator: &Translator, options: &TranslateOptions) -> Result<Source> {
-    let bytes = read(&job.input)?;
-    let instances = job.instances.as_deref().map(read).transpose()?;
-    Ok(translator.decode(&bytes, &job.input, instances.as_deref(), options)?)
+fn decode(job: &Job, how: &How<'_>) -> Result<Decoded> {
+    let How { args, translator, options, .. } = *how;
+    let by_parts = imagery::is_tiff(&job.input) && args.resize.is_none() && !args.side_by_side;
+    let imagery = if by_parts { imagery::open(&job.input, translator, &args.geo)? } else { None };
+    let input = match imagery {
+        Some(imagery) => Input::Imagery(Box::new(imagery)),
+        None => {
+            let bytes = read(&job.input)?;
+            let instances = job.instances.as_deref().map(read).transpose()?;
+            Input::Source(translator.decode(&bytes, &job.input, instances.as_deref(), options)?)
+        }
+    };
+    // A picture of another size does not lie where its source does.
+    let keeps_place = args.resize.is_none() && !args.side_by_side;
+    let place = if keeps_place { imagery::place(&job.input, &input, &args.geo)? } else { Georeference::default() };
+    Ok(Decoded { input, place })
 }
 
-/// Runs the network, and puts pictures beside each other when that is wanted.
+/// Runs the network; GeoTIFF is written on the way.
 fn finish(
-    input: &Path,
-    source: &Source,
-    target: Option<&Path>,
+    job: &Job,
+    decoded: &Decoded,
     how: &How<'_>,
-    windows_done: &dyn Fn(usize, usize),
-) -> Result<Picture> {
-    let mut progress = |done, windows| windows_done(done, windows);
-    let (fake, seams) = windows::translate(how.translator, source, how.options, how.large(), &mut progress)?;
+    windows_done: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Finished> {
+    if imagery::is_tiff(&job.output) && !how.args.side_by_side {
+        make_parent(&job.output)?;
+        let progress = |done, total| windows_done(done, total);
+        let (run, text) = (how.run(&progress), text_of(how.translator, how.options));
+        let seams = imagery::translate_to_tiff(&decoded.input, &decoded.place, &job.output, &run, text)?;
+        report_seams(&job.input, how, seams);
+        return Ok(Finished::Written);
+    }
+    let (picture, place) =
+        finish_picture(&job.input, decoded, job.target.as_deref(), how, &|done, total| windows_done(done, total))?;
+    Ok(Finished::Picture(picture, place))
+}
+
+fn report_seams(input: &Path, how: &How<'_>, seams: Option<Seen>) {
     if how.args.windows.report_seams {
         match seams {
-            Some(ratio) => line(&format!("{}: seam ratio {ratio:.4}", input.display())),
+            Some(seen) => line(&format!("{}: {seen}", input.display())),
             None => line(&format!("{}: no seams, one window", input.display())),
         }
     }
+}
+
+/// The same into memory, beside its source when that is wanted.
+fn finish_picture(
+    input: &Path,
+    decoded: &Decoded,
+    target: Option<&Path>,
+    how: &How<'_>,
+    windows_done: &dyn Fn(usize, usize),
+) -> Result<(Picture, Georeference)> {
+    let (fake, seams) = how.run(windows_done).picture(decoded.input.canvas())?;
+    report_seams(input, how, seams);
+    let Input::Source(source) = &decoded.input else {
+        return Ok((fake, decoded.place.clone()));
+    };
     if !how.args.side_by_side {
-        return Ok(fake);
+        return Ok((fake, decoded.place.clone()));
     }
     let (width, height) = (fake.width(), fake.height());
     let mut parts = vec![source.shown(), fake];
@@ -294,7 +354,7 @@ fn finish(
         let picture = decode_picture(&read(path)?, path, &DecodeOptions::default())?;
         parts.push(bicubic(&picture, width, height));
     }
-    Ok(beside(&parts))
+    Ok((beside(&parts), Georeference::default()))
 }
 
 /// Pictures of one size beside each other, in RGB.
@@ -307,11 +367,21 @@ pub fn beside(parts: &[Picture]) -> Picture {
     all
 }
 
-fn write(picture: &Picture, output: &Path, text: &[(String, String)]) -> Result<()> {
+/// With a world file where it has a place.
+fn write(picture: &Picture, place: &Georeference, output: &Path, text: &[(String, String)]) -> Result<()> {
+    make_parent(output)?;
+    write_whole(output, &encode(picture, output, text)?)?;
+    if let Some(transform) = place.transform() {
+        write_world_file(output, transform)?;
+    }
+    Ok(())
+}
+
+fn make_parent(output: &Path) -> Result<()> {
     if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
-    Ok(write_whole(output, &encode(picture, output, text)?)?)
+    Ok(())
 }
 
 /// What PNG files say of how they came about.

@@ -4,11 +4,17 @@
 //! understood here.
 
 mod error;
+mod mask;
 mod raster;
 mod reference;
+mod sink;
 mod writer;
 
 pub use error::GeoError;
 pub use raster::{Imagery, ImageryOptions, Raster};
 pub use reference::{Georeference, read_world_file, world_file_path, write_world_file};
+pub use sink::{Gaps, RowSink};
 pub use writer::{RasterSpec, Rows, write_raster};
+
+#[cfg(test)]
+mod tests;

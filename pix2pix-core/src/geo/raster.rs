@@ -14,7 +14,10 @@ use tiff::{
     tags::Tag,
 };
 
-use super::{GeoError, Georeference};
+use super::{
+    GeoError, Georeference,
+    mask::{self, Bitmap},
+};
 use crate::pixel::{Canvas, PixelError, Planes, Rect};
 
 /// Bytes of decoded strips and tiles that are held.
@@ -23,8 +26,6 @@ const HELD: usize = 192 << 20;
 const MOST_CHUNK: usize = 1 << 30;
 /// Sides of the grid of places that percentiles are taken from, and pixels of each.
 const SAMPLED: (usize, usize) = (8, 128);
-/// What the kind of a sub-picture (tag 254) says of masks.
-const IS_MASK: u32 = 4;
 /// What is read, for people.
 const EXPECTED: &str = "read are 8 or 16 bits without sign, gray, colour or more bands";
 
@@ -40,7 +41,7 @@ pub struct Raster {
     georeference: Georeference,
     bits: u8,
     image: Mutex<Chunks>,
-    mask: Option<Mutex<Chunks>>,
+    mask: Option<Bitmap>,
 }
 
 /// One sub-picture and what of it is decoded.
@@ -53,8 +54,6 @@ struct Chunks {
     per_plane: usize,
     /// Values of a pixel in one chunk.
     interleaved: usize,
-    /// Rows are bits, beginning at whole bytes.
-    is_bits: bool,
     held: VecDeque<(u32, Arc<Chunk>)>,
     bytes: usize,
 }
@@ -75,13 +74,6 @@ impl Chunk {
         match &self.values {
             Values::U8(values) => u16::from(values[place]),
             Values::U16(values) => values[place],
-        }
-    }
-
-    fn bit(&self, x: usize, y: usize) -> bool {
-        match &self.values {
-            Values::U8(values) => values[y * self.width.div_ceil(8) + x / 8] >> (7 - x % 8) & 1 == 1,
-            Values::U16(values) => values[y * self.width + x] != 0,
         }
     }
 }
@@ -126,7 +118,7 @@ impl Chunks {
             Values::U16(values) => (values.len(), 2 * values.len()),
         };
         let (width, height) = (width as usize, height as usize);
-        let wanted = if self.is_bits { width.div_ceil(8) * height } else { width * height * self.interleaved };
+        let wanted = width * height * self.interleaved;
         if count < wanted {
             return Err(format!("strip or tile {number} has {count} values instead of {wanted}"));
         }
@@ -192,7 +184,7 @@ impl Raster {
         let nodata = nodata.and_then(|text| text.trim_matches(['\0', ' ']).parse().ok());
         let (width, height) = (width as usize, height as usize);
         let image = Chunks::new(decoder, (width, height), samples, bits).map_err(damaged)?;
-        let mask = Self::find_mask(begin()?, (width, height)).map(Mutex::new);
+        let mask = mask::find(&mut begin()?, (width, height)).map_err(damaged)?;
         Ok(Self {
             path: path.to_owned(),
             width,
@@ -205,23 +197,6 @@ impl Raster {
             image: Mutex::new(image),
             mask,
         })
-    }
-
-    /// The mask that lies in the file as a picture of its own.
-    fn find_mask(mut decoder: Decoder<BufReader<File>>, size: (usize, usize)) -> Option<Chunks> {
-        while decoder.more_images() {
-            decoder.next_image().ok()?;
-            let kind = decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType).ok()?.unwrap_or(0);
-            let (width, height) = decoder.dimensions().ok()?;
-            if kind & IS_MASK != 0 && (width as usize, height as usize) == size {
-                let bits = match decoder.colortype().ok()? {
-                    ColorType::Gray(bits) => bits,
-                    _ => return None,
-                };
-                return Chunks::new(decoder, size, 1, bits).ok();
-            }
-        }
-        None
     }
 
     /// The file.
@@ -252,6 +227,11 @@ impl Raster {
     /// Where it lies.
     pub fn georeference(&self) -> &Georeference {
         &self.georeference
+    }
+
+    /// Whether it has a band of alpha or a mask.
+    pub fn has_alpha(&self) -> bool {
+        self.has_alpha || self.mask.is_some()
     }
 
     /// Whether pixels may be transparent, masked or without data.
@@ -304,20 +284,11 @@ impl Raster {
             opacity.iter_mut().zip(alpha).for_each(|(to, alpha)| *to = (alpha >> shift) as u8);
         }
         if let Some(mask) = &self.mask {
-            let mut mask = lock(mask);
-            let is_bits = mask.is_bits;
-            let mut cut = |chunk: &Chunk, covered: Rect, (left, top): (usize, usize)| {
-                for y in covered.y..covered.y + covered.height {
-                    for x in covered.x..covered.x + covered.width {
-                        let (at_x, at_y) = (x - left, y - top);
-                        let seen = if is_bits { chunk.bit(at_x, at_y) } else { chunk.get(at_x, at_y, 0, 1) != 0 };
-                        if !seen {
-                            opacity[(y - part.y) * part.width + x - part.x] = 0;
-                        }
-                    }
+            for (at, to) in opacity.iter_mut().enumerate() {
+                if !mask.get(part.x + at % part.width, part.y + at / part.width) {
+                    *to = 0;
                 }
-            };
-            mask.visit(part, 0, &mut cut).map_err(|reason| self.damaged(reason))?;
+            }
         }
         if let Some(nodata) = self.nodata.filter(|&value| self.can_be(value)) {
             for (at, to) in opacity.iter_mut().enumerate() {
@@ -365,17 +336,7 @@ impl Chunks {
         if count < per_plane * planes {
             return Err(format!("it has {count} strips or tiles instead of {}", per_plane * planes));
         }
-        let is_bits = bits == 1;
-        Ok(Self {
-            decoder,
-            size: (width, height),
-            across,
-            per_plane,
-            interleaved,
-            is_bits,
-            held: VecDeque::new(),
-            bytes: 0,
-        })
+        Ok(Self { decoder, size: (width, height), across, per_plane, interleaved, held: VecDeque::new(), bytes: 0 })
     }
 }
 

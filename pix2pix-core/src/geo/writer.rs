@@ -2,23 +2,22 @@
 
 use std::{
     fs::{self, File},
-    io::BufWriter,
-    path::{Path, PathBuf},
+    io::{BufWriter, Write},
+    path::Path,
 };
 
+use flate2::{Compression, write::ZlibEncoder};
+use rayon::prelude::*;
 use tiff::{
-    encoder::{
-        Compression, DeflateLevel, ImageEncoder, Predictor, TiffEncoder, TiffKind, TiffKindBig, TiffKindStandard,
-        colortype::{ColorType, Gray8, RGB8, RGBA8},
-    },
+    encoder::{DirectoryEncoder, TiffEncoder, TiffKind, TiffKindBig, TiffKindStandard},
     tags::Tag,
 };
 
 use super::Georeference;
 use crate::pixel::PixelError;
 
-/// Rows that are compressed together.
-const ROWS_PER_STRIP: u32 = 64;
+/// Side of a tile.
+const TILE: usize = 256;
 /// Files of more bytes before compression need offsets of 64 bits.
 const CLASSIC: u64 = 3 << 30;
 
@@ -48,7 +47,7 @@ pub trait Rows {
     fn rows(&mut self, values: &[u8]) -> Result<(), PixelError>;
 }
 
-/// Writes a GeoTIFF (deflate, strips); `work` gives the rows. The file stands under its name once all is written.
+/// Writes a GeoTIFF (tiles of 256 pixels, deflate with a predictor); `work` gives the rows. The file stands under its name once all is written.
 ///
 /// # Errors
 /// Those of `work`, and whatever the system refuses; nothing is left behind then.
@@ -62,15 +61,12 @@ pub fn write_raster<T, E: From<PixelError>>(
 ) -> Result<T, E> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    assert!(matches!(spec.channels, 1 | 3 | 4), "a raster has 1, 3 or 4 channels, not {}", spec.channels);
     let bytes = (spec.width * spec.height * spec.channels) as u64;
-    let done = match (spec.channels, bytes > CLASSIC) {
-        (1, false) => write::<Gray8, TiffKindStandard, _, _>(&temporary, path, spec, work),
-        (3, false) => write::<RGB8, TiffKindStandard, _, _>(&temporary, path, spec, work),
-        (4, false) => write::<RGBA8, TiffKindStandard, _, _>(&temporary, path, spec, work),
-        (1, true) => write::<Gray8, TiffKindBig, _, _>(&temporary, path, spec, work),
-        (3, true) => write::<RGB8, TiffKindBig, _, _>(&temporary, path, spec, work),
-        (4, true) => write::<RGBA8, TiffKindBig, _, _>(&temporary, path, spec, work),
-        (channels, _) => panic!("a raster has 1, 3 or 4 channels, not {channels}"),
+    let done = if bytes > CLASSIC {
+        write::<TiffKindBig, _, _>(&temporary, path, spec, work)
+    } else {
+        write::<TiffKindStandard, _, _>(&temporary, path, spec, work)
     };
     if done.is_err() {
         // The first error counts; what is left of the temporary file is removed if it can be.
@@ -79,39 +75,47 @@ pub fn write_raster<T, E: From<PixelError>>(
     done
 }
 
-fn write<C: ColorType<Inner = u8>, K: TiffKind, T, E: From<PixelError>>(
+fn write<K: TiffKind, T, E: From<PixelError>>(
     temporary: &Path,
     path: &Path,
     spec: &RasterSpec<'_>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
-) -> Result<T, E> {
+) -> Result<T, E>
+where
+    [K::OffsetType]: tiff::encoder::TiffValue,
+{
     let refused = |source| PixelError::Write { path: path.to_owned(), source };
     let file = File::create(temporary).map_err(refused)?;
     let mut buffered = BufWriter::new(file);
-    let result = fill::<C, K, T, E>(&mut buffered, path, spec, work)?;
+    let result = fill::<K, T, E>(&mut buffered, path, spec, work)?;
     let file = buffered.into_inner().map_err(|error| refused(error.into_error()))?;
     file.sync_all().and_then(|()| fs::rename(temporary, path)).map_err(refused)?;
     Ok(result)
 }
 
-fn fill<C: ColorType<Inner = u8>, K: TiffKind, T, E: From<PixelError>>(
+fn fill<K: TiffKind, T, E: From<PixelError>>(
     to: Buffered<'_>,
     path: &Path,
     spec: &RasterSpec<'_>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
 ) -> Result<T, E> {
     let failed = |error| failure(path, error);
-    let mut encoder = TiffEncoder::<_, K>::new_generic(to)
-        .map_err(failed)?
-        .with_compression(Compression::Deflate(DeflateLevel::Fast))
-        .with_predictor(Predictor::Horizontal);
-    let mut image = encoder.new_image::<C>(spec.width as u32, spec.height as u32).map_err(failed)?;
-    image.rows_per_strip(ROWS_PER_STRIP.min(spec.height as u32)).map_err(failed)?;
-    tags(&mut image, spec).map_err(failed)?;
-    let mut strips = Strips { image, pending: Vec::new(), path: path.to_owned() };
-    let result = work(&mut strips)?;
-    assert!(strips.pending.is_empty() && strips.image.next_strip_sample_count() == 0, "all rows were given");
-    strips.image.finish().map_err(failed)?;
+    let mut encoder = TiffEncoder::<_, K>::new_generic(to).map_err(failed)?;
+    let directory = encoder.image_directory().map_err(failed)?;
+    let mut tiles = Tiles {
+        directory,
+        width: spec.width,
+        channels: spec.channels,
+        pending: Vec::new(),
+        num_rows: 0,
+        offsets: Vec::new(),
+        lengths: Vec::new(),
+        path,
+    };
+    let result = work(&mut tiles)?;
+    tiles.row_of_tiles(true).map_err(failed)?;
+    assert_eq!(tiles.num_rows, spec.height, "all rows were given");
+    tiles.finish(spec).map_err(failed)?;
     Ok(result)
 }
 
@@ -122,43 +126,150 @@ fn failure(path: &Path, error: tiff::TiffError) -> PixelError {
     }
 }
 
-fn tags<C: ColorType, K: TiffKind>(
-    image: &mut ImageEncoder<'_, Buffered<'_>, C, K>,
+type Buffered<'a> = &'a mut BufWriter<File>;
+
+/// Rows that are cut into tiles.
+struct Tiles<'a, K: TiffKind> {
+    directory: DirectoryEncoder<'a, Buffered<'a>, K>,
+    width: usize,
+    channels: usize,
+    /// Rows that do not make a row of tiles yet.
+    pending: Vec<u8>,
+    /// Rows that were given.
+    num_rows: usize,
+    offsets: Vec<u64>,
+    lengths: Vec<u64>,
+    path: &'a Path,
+}
+
+impl<K: TiffKind> Rows for Tiles<'_, K> {
+    fn rows(&mut self, mut values: &[u8]) -> Result<(), PixelError> {
+        let row = self.width * self.channels;
+        assert!(values.len().is_multiple_of(row), "rows are whole");
+        self.num_rows += values.len() / row;
+        while !values.is_empty() {
+            let wanted = TILE * row - self.pending.len();
+            let (now, later) = values.split_at(wanted.min(values.len()));
+            self.pending.extend_from_slice(now);
+            values = later;
+            self.row_of_tiles(false).map_err(|error| failure(self.path, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: TiffKind> Tiles<'_, K> {
+    /// Writes what is pending when it makes a row of tiles, or `at_end` in any case.
+    fn row_of_tiles(&mut self, at_end: bool) -> tiff::TiffResult<()> {
+        let row = self.width * self.channels;
+        if self.pending.is_empty() || (self.pending.len() < TILE * row && !at_end) {
+            return Ok(());
+        }
+        let (pending, width, channels) = (&self.pending, self.width, self.channels);
+        let tiles =
+            (0..width.div_ceil(TILE)).into_par_iter().map(|number| tile(pending, [width, channels], number * TILE));
+        let tiles = tiles.collect::<std::io::Result<Vec<_>>>()?;
+        for tile in tiles {
+            self.offsets.push(self.directory.write_data(tile.as_slice())?);
+            self.lengths.push(tile.len() as u64);
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, spec: &RasterSpec<'_>) -> tiff::TiffResult<()> {
+        let directory = &mut self.directory;
+        directory.write_tag(Tag::ImageWidth, spec.width as u32)?;
+        directory.write_tag(Tag::ImageLength, spec.height as u32)?;
+        directory.write_tag(Tag::BitsPerSample, vec![8_u16; spec.channels].as_slice())?;
+        // Deflate; horizontal predictor; gray or RGB; interleaved.
+        directory.write_tag(Tag::Compression, 8_u16)?;
+        directory.write_tag(Tag::Predictor, 2_u16)?;
+        directory.write_tag(Tag::PhotometricInterpretation, if spec.channels == 1 { 1_u16 } else { 2 })?;
+        directory.write_tag(Tag::SamplesPerPixel, spec.channels as u16)?;
+        directory.write_tag(Tag::PlanarConfiguration, 1_u16)?;
+        directory.write_tag(Tag::TileWidth, TILE as u32)?;
+        directory.write_tag(Tag::TileLength, TILE as u32)?;
+        if spec.channels == 4 {
+            // Alpha that colours are not multiplied with.
+            directory.write_tag(Tag::ExtraSamples, &[2_u16][..])?;
+        }
+        let offsets = self.offsets.iter().map(|&offset| K::convert_offset(offset));
+        let offsets = offsets.collect::<tiff::TiffResult<Vec<_>>>()?;
+        let lengths = self.lengths.iter().map(|&length| K::convert_offset(length));
+        let lengths = lengths.collect::<tiff::TiffResult<Vec<_>>>()?;
+        directory.write_tag(Tag::TileOffsets, K::convert_slice(&offsets))?;
+        directory.write_tag(Tag::TileByteCounts, K::convert_slice(&lengths))?;
+        place_tags(directory, spec)?;
+        text_tags(directory, spec.text)?;
+        self.directory.finish()
+    }
+}
+
+/// The compressed bytes of the tile that begins at a column of some rows; beyond the picture it holds zeros.
+fn tile(rows: &[u8], [width, channels]: [usize; 2], x: usize) -> std::io::Result<Vec<u8>> {
+    let count = TILE.min(width - x) * channels;
+    let mut values = vec![0; TILE * TILE * channels];
+    for (to, from) in values.chunks_exact_mut(TILE * channels).zip(rows.chunks_exact(width * channels)) {
+        to[..count].copy_from_slice(&from[x * channels..][..count]);
+        // The horizontal predictor: differences of neighbours, from the right.
+        for at in (channels..to.len()).rev() {
+            to[at] = to[at].wrapping_sub(to[at - channels]);
+        }
+    }
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&values)?;
+    encoder.finish()
+}
+
+fn place_tags<K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, Buffered<'_>, K>,
     spec: &RasterSpec<'_>,
 ) -> tiff::TiffResult<()> {
     let place = spec.georeference;
-    let numbers =
-        [(33_550, &place.pixel_scale), (33_922, &place.tie_points), (34_264, &place.matrix), (34_736, &place.doubles)];
-    let directory = image.encoder();
+    let numbers = [
+        (Tag::ModelPixelScaleTag, &place.pixel_scale),
+        (Tag::ModelTiepointTag, &place.tie_points),
+        (Tag::from_u16_exhaustive(34_264), &place.matrix),
+        (Tag::from_u16_exhaustive(34_736), &place.doubles),
+    ];
     for (tag, values) in numbers {
         if !values.is_empty() {
-            directory.write_tag(Tag::from_u16_exhaustive(tag), values.as_slice())?;
+            directory.write_tag(tag, values.as_slice())?;
         }
     }
     if !place.keys.is_empty() {
         directory.write_tag(Tag::GeoKeyDirectoryTag, place.keys.as_slice())?;
     }
     if !place.text.is_empty() {
-        directory.write_tag(Tag::Unknown(34_737), place.text.as_str())?;
+        directory.write_tag(Tag::from_u16_exhaustive(34_737), place.text.as_str())?;
     }
-    if let Some(nodata) = spec.nodata {
-        directory.write_tag(Tag::GdalNodata, nodata.to_string().as_str())?;
+    match spec.nodata {
+        Some(nodata) => directory.write_tag(Tag::GdalNodata, nodata.to_string().as_str()),
+        None => Ok(()),
     }
-    if let Some((_, software)) = spec.text.iter().find(|(name, _)| name == "Software") {
+}
+
+/// The software's name, and the rest as GDAL's metadata.
+fn text_tags<K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, Buffered<'_>, K>,
+    text: &[(String, String)],
+) -> tiff::TiffResult<()> {
+    if let Some((_, software)) = text.iter().find(|(name, _)| name == "Software") {
         directory.write_tag(Tag::Software, software.as_str())?;
     }
-    let items = spec.text.iter().filter(|(name, _)| name != "Software");
-    let items = items.map(|(name, value)| format!("  <Item name=\"{}\">{}</Item>\n", escaped(name), escaped(value)));
+    let items = text.iter().filter(|(name, _)| name != "Software");
+    // GDAL takes values for twice escaped.
+    let item = |(name, value): &(String, String)| {
+        format!("  <Item name=\"{}\">{}</Item>\n", escaped(name), escaped(&escaped(value)))
+    };
+    let items = items.map(item);
     let items = items.collect::<String>();
-    if !items.is_empty() {
-        let metadata = format!("<GDALMetadata>\n{items}</GDALMetadata>\n");
-        directory.write_tag(Tag::Unknown(42_112), metadata.as_str())?;
+    if items.is_empty() {
+        return Ok(());
     }
-    if spec.channels == 4 {
-        // Alpha that colours are not multiplied with.
-        directory.write_tag(Tag::ExtraSamples, &[2_u16][..])?;
-    }
-    Ok(())
+    let metadata = format!("<GDALMetadata>\n{items}</GDALMetadata>\n");
+    directory.write_tag(Tag::from_u16_exhaustive(42_112), metadata.as_str())
 }
 
 /// Text within XML; what is not ASCII cannot stand in the tag.
@@ -173,30 +284,4 @@ fn escaped(text: &str) -> String {
             letter => format!("&#{};", u32::from(letter)),
         })
         .collect()
-}
-
-type Buffered<'a> = &'a mut BufWriter<File>;
-
-struct Strips<'a, C: ColorType, K: TiffKind> {
-    image: ImageEncoder<'a, Buffered<'a>, C, K>,
-    pending: Vec<u8>,
-    path: PathBuf,
-}
-
-impl<C: ColorType<Inner = u8>, K: TiffKind> Rows for Strips<'_, C, K> {
-    fn rows(&mut self, values: &[u8]) -> Result<(), PixelError> {
-        self.pending.extend_from_slice(values);
-        let mut start = 0;
-        loop {
-            let count = self.image.next_strip_sample_count() as usize;
-            if count == 0 || self.pending.len() - start < count {
-                break;
-            }
-            let written = self.image.write_strip(&self.pending[start..start + count]);
-            written.map_err(|error| failure(&self.path, error))?;
-            start += count;
-        }
-        self.pending.drain(..start);
-        Ok(())
-    }
 }

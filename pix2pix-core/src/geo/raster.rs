@@ -40,6 +40,8 @@ pub struct Raster {
     nodata: Option<f64>,
     georeference: Georeference,
     bits: u8,
+    /// Bands are brightness and two differences of colour (JPEG), to be made RGB.
+    is_ycbcr: bool,
     image: Mutex<Chunks>,
     mask: Option<Bitmap>,
 }
@@ -194,6 +196,7 @@ impl Raster {
             nodata,
             georeference,
             bits,
+            is_ycbcr: matches!(color, ColorType::YCbCr(_)),
             image: Mutex::new(image),
             mask,
         })
@@ -250,6 +253,15 @@ impl Raster {
 
     /// The values of some bands, counted from 0, plane after plane; alpha is the band behind the last.
     fn values(&self, part: Rect, bands: &[usize]) -> Result<Vec<Vec<u16>>, PixelError> {
+        if !self.is_ycbcr {
+            return self.stored(part, bands);
+        }
+        let mut stored = self.stored(part, &[0, 1, 2])?;
+        to_rgb(&mut stored);
+        Ok(bands.iter().map(|&band| stored[band].clone()).collect())
+    }
+
+    fn stored(&self, part: Rect, bands: &[usize]) -> Result<Vec<Vec<u16>>, PixelError> {
         assert!(part.x + part.width <= self.width && part.y + part.height <= self.height, "the part lies inside");
         let mut image = lock(&self.image);
         let interleaved = image.interleaved;
@@ -337,6 +349,18 @@ impl Chunks {
             return Err(format!("it has {count} strips or tiles instead of {}", per_plane * planes));
         }
         Ok(Self { decoder, size: (width, height), across, per_plane, interleaved, held: VecDeque::new(), bytes: 0 })
+    }
+}
+
+/// From YCbCr as JPEG has it (JFIF: full range, ITU-R BT.601).
+fn to_rgb(planes: &mut [Vec<u16>]) {
+    let [luma, blue, red] = planes else { panic!("three bands make a colour") };
+    for ((luma, blue), red) in luma.iter_mut().zip(blue).zip(red) {
+        let (y, cb, cr) = (f32::from(*luma), f32::from(*blue) - 128.0, f32::from(*red) - 128.0);
+        let whole = |value: f32| value.round().clamp(0.0, 255.0) as u16;
+        *luma = whole(y + 1.402 * cr);
+        *red = whole(y + 1.772 * cb);
+        *blue = whole(y - 0.344_136 * cb - 0.714_136 * cr);
     }
 }
 

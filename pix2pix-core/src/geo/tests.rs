@@ -200,6 +200,33 @@ fn gdal_reads_what_is_written_and_what_gdal_writes_is_read() {
 }
 
 #[test]
+fn colours_of_jpeg_come_back_as_colours() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (ours, theirs) = (name("ours.tif"), name("theirs.tif"));
+    let georeference = place();
+    let spec = RasterSpec { width: 512, height: 64, channels: 3, georeference: &georeference, nodata: None, text: &[] };
+    // Soft colours: JPEG halves the sides of their differences.
+    let pixel = |x: usize| [(x / 2) as u8, 200 - (x / 4) as u8, 60];
+    let row = (0..512).flat_map(pixel).collect::<Vec<_>>();
+    let all = row.repeat(64);
+    write_raster::<_, PixelError>(Path::new(&ours), &spec, |rows| rows.rows(&all)).expect("written");
+    for tiled in ["TILED=NO", "TILED=YES"] {
+        let kind = ["-co", "COMPRESS=JPEG", "-co", "PHOTOMETRIC=YCBCR", "-co", "JPEG_QUALITY=95", "-co", tiled];
+        if gdal("gdal_translate", &[&["-q", ours.as_str(), theirs.as_str()][..], &kind].concat()).is_none() {
+            return;
+        }
+        let planes = imagery(Path::new(&theirs), 3).read(Rect { x: 0, y: 8, width: 512, height: 1 }).expect("read");
+        for x in 0..512 {
+            for (channel, expected) in pixel(x).into_iter().enumerate() {
+                let found = (planes.values[channel * 512 + x] + 1.0) * 127.5;
+                assert!((found - f32::from(expected)).abs() < 6.0, "{tiled} {x} {channel}: {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
 fn sixteen_bits_are_stretched_by_percentiles() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let name = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

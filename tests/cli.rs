@@ -409,6 +409,39 @@ fn pictures_side_by_side_and_with_kept_weights_are_those_of_one_by_one() {
 }
 
 #[test]
+fn large_pictures_go_in_windows_and_keep_their_place() {
+    let place = Place::with_run(2);
+    noise(333, 517).save(place.path("in.png")).expect("saved");
+    fs::write(place.path("in.pgw"), "0.5 0 0 -0.5 1000.25 1999.75").expect("saved");
+    let pixels = |name: &str| image::open(place.path(name)).expect("a picture").to_rgb8();
+    place.good("translate in.png -o whole.png");
+    let said = place.run("translate in.png -o exact.png --max-window 128 --seams exact --report-seams");
+    assert!(text(&said.stderr).contains("in.png: seam ratio "), "{}", text(&said.stderr));
+    let (whole, exact) = (pixels("whole.png"), pixels("exact.png"));
+    assert!(whole.as_raw().iter().zip(exact.as_raw()).all(|(one, other)| one.abs_diff(*other) <= 1));
+    // Through a GeoTIFF and back: the corner of the first pixel is half a pixel from its centre.
+    place.good("translate in.png -o out.tif --max-window 128 --src-crs EPSG:32633");
+    assert_eq!(pixels("out.tif").dimensions(), (333, 517));
+    place.good("translate out.tif -o back.png");
+    let numbers = |name: &str| {
+        let text = fs::read_to_string(place.path(name)).expect("a world file");
+        text.split_whitespace().map(|word| word.parse::<f64>().expect("a number")).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("back.pgw"), [0.5, 0.0, 0.0, -0.5, 1000.25, 1999.75]);
+    assert_eq!(numbers("whole.pgw"), numbers("back.pgw"));
+    for (words, expected) in [
+        ("translate out.tif -o x.tif --bands 1,2", "has 3 bands without alpha, the model takes 3, asked for 1,2"),
+        ("translate out.tif -o x.tif --src-crs EPSG:3857", "says EPSG:32633, --src-crs says EPSG:3857"),
+        ("translate in.png -o x.png --max-window 20", "needs windows of at least"),
+        ("translate in.png -o x.png --max-window 128 --test-mode paper", "hint: "),
+    ] {
+        let said = place.bad(words);
+        assert!(said.contains(expected), "{words}: {said}");
+        assert!(!place.path("x.tif").exists() && !place.path("x.png").exists(), "{words} leaves nothing");
+    }
+}
+
+#[test]
 fn bench_measures_forward_step_phases_loader_and_memory() {
     let place = Place::new();
     let common = "bench --size 32 --width 4 --batch 2 --count 1";

@@ -68,7 +68,7 @@ fn sources(place: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(place).expect("a folder of sources") {
             sources(&entry.expect("an entry").path(), found);
         }
-    } else if place.extension().is_some_and(|ending| ending == "rs") {
+    } else if place.extension().is_some_and(|ending| ending == "rs") && !place.ends_with("tests.rs") {
         let text = fs::read_to_string(place).expect("a source");
         // Tests may look around.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();

@@ -2,9 +2,11 @@
 
 use pix2pix_core::{
     device::{DeviceError, DeviceKind},
+    geo::GeoError,
     networks::NetworkError,
     pairs::PairsError,
     train::TrainError,
+    translate::TranslateError,
 };
 
 /// A hint for the first cause that has one.
@@ -15,6 +17,9 @@ pub fn for_error(error: &anyhow::Error) -> Option<String> {
         let device = || cause.downcast_ref::<DeviceError>().and_then(for_device);
         let network = || cause.downcast_ref::<NetworkError>().and_then(for_network);
         let full = || cause.downcast_ref::<std::io::Error>().and_then(for_io);
+        let translate = || cause.downcast_ref::<TranslateError>().and_then(for_translate);
+        let geo = || cause.downcast_ref::<GeoError>().and_then(for_geo);
+        let train = train.or_else(translate).or_else(geo);
         train.or_else(pairs).or_else(device).or_else(network).or_else(full)
     })
 }
@@ -40,6 +45,23 @@ fn for_train(error: &TrainError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+fn for_translate(error: &TranslateError) -> Option<String> {
+    match error {
+        TranslateError::PaperInWindows { .. } => {
+            Some("use --test-mode image or running, or a larger --max-window".into())
+        }
+        TranslateError::SmallWindow { .. } => Some("give a larger --max-window, or none".into()),
+        _ => None,
+    }
+}
+
+fn for_geo(error: &GeoError) -> Option<String> {
+    match error {
+        GeoError::Bands { .. } => Some("say which bands the model's channels are, for example --bands 1,2,3".into()),
+        _ => None,
+    }
 }
 
 fn for_pairs(error: &PairsError) -> Option<String> {

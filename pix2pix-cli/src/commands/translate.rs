@@ -1,7 +1,7 @@
 //! `p2p translate`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
     num::NonZero,
@@ -27,6 +27,7 @@ use walkdir::WalkDir;
 
 use crate::{
     args::TranslateArgs,
+    hint::for_error,
     imagery::{self, Input},
     model,
     printer::{Printer, line},
@@ -86,6 +87,10 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
     line(&format!("error: {} of {total} pictures could not be translated:", failed.len()));
     for (input, error) in &failed {
         line(&format!("  {}: {error:#}", input.display()));
+    }
+    let hints = failed.iter().filter_map(|(_, error)| for_error(error)).collect::<BTreeSet<_>>();
+    for hint in hints {
+        line(&format!("hint: {hint}"));
     }
     Ok(ExitCode::FAILURE)
 }

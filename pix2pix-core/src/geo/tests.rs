@@ -148,6 +148,34 @@ fn cut_off_and_foreign_files_are_errors() {
     assert!(Raster::open(&bomb).is_err());
 }
 
+#[test]
+fn bytes_that_were_changed_by_chance_are_values_or_errors_and_never_a_panic() {
+    use rand::RngExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.tif");
+    write(&path, 3, Some(6.0));
+    let bytes = fs::read(&path).expect("read");
+    // The tags stand at the end.
+    let tags = bytes.len() - 700;
+    for number in 0..300 {
+        let mut rng = crate::seed::rng(number, "damage", 0);
+        let mut damaged = bytes.clone();
+        for _ in 0..rng.random_range(1..6) {
+            let from = if number % 3 == 0 { 0 } else { tags };
+            damaged[rng.random_range(from..bytes.len())] = rng.random_range(0..=255);
+        }
+        fs::write(&path, damaged).expect("written");
+        // Whatever comes of it, it comes without a panic.
+        let read = Raster::open(&path).and_then(|raster| {
+            let (width, height) = raster.size();
+            let part = Rect { x: 0, y: 0, width: width.min(WIDTH), height: height.min(HEIGHT) };
+            let imagery = Imagery::new(raster, 3, &ImageryOptions::default())?;
+            Ok(imagery.read(part)?)
+        });
+        drop(read);
+    }
+}
+
 /// Runs one of GDAL's tools; `None` where it is not installed.
 fn gdal(tool: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(tool).args(arguments).output() {

@@ -26,7 +26,7 @@ pub enum Seams {
     /// One pass; norms have the statistics of samples, the deep levels see the window alone, overlaps are feathered.
     Fast,
     /// The deep levels see the whole picture; norms have its statistics, but for the decoder's outermost, which have those of
-    /// half of the windows.
+    /// half of the windows; of at least 64 windows where there are many, for all outer levels.
     #[default]
     Good,
     /// As `Good`, with the statistics of the whole picture for all norms: a pass for each of the outer levels.
@@ -48,6 +48,8 @@ const MOST_MAP: usize = 256 << 20;
 const FEWEST_LEVELS: usize = 4;
 /// The least number of windows that statistics are taken from.
 const FEWEST_SAMPLED: usize = 9;
+/// A number of windows that tells enough of a picture of any size.
+const ENOUGH_SAMPLED: usize = 64;
 /// The number of samples of [`Seams::Fast`].
 const NUM_SAMPLES: usize = 4;
 /// Pixels that windows overlap with each neighbour, with [`Seams::Fast`]; half of them are feathered.
@@ -181,25 +183,29 @@ impl Work<'_> {
         let outer_up = (1..self.split).rev().map(Place::Up).filter(|&place| self.levels.lacks(place));
         let outer_up = outer_up.collect::<Vec<_>>();
         // Statistics differ most from place to place where a value stands for many pixels, and there a pass costs least.
-        let collected = if large.seams == Seams::Exact { outer_up.len() } else { outer_up.len().min(1) };
+        let exact = large.seams == Seams::Exact;
+        let collected = if exact { outer_up.len() } else { outer_up.len().min(1) };
         let (collected, sampled) = outer_up.split_at(collected);
-        let some = self.grid.some(FEWEST_SAMPLED);
-        self.progress.total = (2 + outer_down.len() + collected.len()) * cores.len() + sampled.len() * some.len();
+        let some = self.grid.some(FEWEST_SAMPLED, ENOUGH_SAMPLED);
+        // So many windows tell enough of all norms.
+        let most = if exact || some.len() < ENOUGH_SAMPLED { &cores } else { &some };
+        self.progress.total =
+            2 * cores.len() + (outer_down.len() + collected.len()) * most.len() + sampled.len() * some.len();
         (self.progress.tell)(0, self.progress.total);
 
         for place in outer_down {
-            self.collect(place, &cores, None)?;
+            self.collect(place, most, None)?;
         }
         let before = self.encode(&cores)?;
         let after = self.levels.deep(before.clone(), self.split);
         let deep = Deep { before, after };
         for &place in collected {
-            self.collect(place, &cores, Some(&deep))?;
+            self.collect(place, most, Some(&deep))?;
         }
         for &place in sampled {
             self.collect(place, &some, Some(&deep))?;
         }
-        for core in cores {
+        for &core in &cores {
             let window = self.grid.window(core);
             let (x, mut skips) = self.begin_up(window, &deep)?;
             let x = tanh(self.levels.up(x, 0..self.split, &mut skips));

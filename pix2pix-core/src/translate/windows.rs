@@ -3,9 +3,6 @@
 use super::reflect;
 use crate::pixel::{Canvas, PixelError, Planes, Rect};
 
-/// Sides of cores are multiples of this where windows are large enough: blocks of tiled files are written once.
-const BLOCK: usize = 256;
-
 /// The windows of one picture: cores lie side by side, a window has a halo around its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
@@ -21,8 +18,7 @@ impl Grid {
     /// The windows of at most `most` pixels a side that begin at multiples of `align`, which divides the sides.
     pub fn new(padded: (usize, usize), most: usize, halo: usize, align: usize) -> Self {
         let room = most.saturating_sub(2 * halo);
-        let step = if room >= BLOCK && BLOCK.is_multiple_of(align) { BLOCK } else { align };
-        Self { padded, core: (room / step * step).max(align), halo }
+        Self { padded, core: (room / align * align).max(align), halo }
     }
 
     /// All cores, row by row.
@@ -37,10 +33,15 @@ impl Grid {
         })
     }
 
-    /// Every second core, or all where that would be fewer than `least`.
-    pub fn some(&self, least: usize) -> Vec<Rect> {
-        let chosen = |core: &Rect| (core.x / self.core + core.y / self.core).is_multiple_of(2);
-        let some = self.cores().filter(chosen).collect::<Vec<_>>();
+    /// Cores spread evenly, for statistics: an eighth, a quarter or half of them, so that there are at least `enough` where there are
+    /// twice as many; half of few, and all where half are fewer than `least`.
+    pub fn some(&self, least: usize, enough: usize) -> Vec<Rect> {
+        let every = |step: usize| {
+            let chosen = move |core: &Rect| (core.x / self.core + step / 2 * (core.y / self.core)).is_multiple_of(step);
+            self.cores().filter(chosen).collect::<Vec<_>>()
+        };
+        let many = [8, 4].into_iter().map(every).find(|some| some.len() >= enough);
+        let some = many.unwrap_or_else(|| every(2));
         if some.len() >= least { some } else { self.cores().collect() }
     }
 
@@ -155,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn some_windows_are_half_where_there_are_many_and_all_where_there_are_few() {
-        let some = |side| Grid::new((side, side), 288, 16, 16).some(9).len();
-        assert_eq!((some(256 * 8), some(256 * 5), some(256 * 3)), (32, 13, 9));
+    fn some_windows_are_half_or_fewer_where_there_are_many_and_all_where_there_are_few() {
+        let some = |cores: usize| Grid::new((256 * cores, 256 * cores), 288, 16, 16).some(9, 64).len();
+        assert_eq!([24, 16, 8, 5, 3].map(some), [72, 64, 32, 13, 9]);
     }
 }

@@ -19,8 +19,7 @@ pub fn for_error(error: &anyhow::Error) -> Option<String> {
         let full = || cause.downcast_ref::<std::io::Error>().and_then(for_io);
         let translate = || cause.downcast_ref::<TranslateError>().and_then(for_translate);
         let geo = || cause.downcast_ref::<GeoError>().and_then(for_geo);
-        let train = train.or_else(translate).or_else(geo);
-        train.or_else(pairs).or_else(device).or_else(network).or_else(full)
+        train.or_else(translate).or_else(geo).or_else(pairs).or_else(device).or_else(network).or_else(full)
     })
 }
 

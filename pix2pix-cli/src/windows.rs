@@ -63,19 +63,28 @@ pub struct Run<'a> {
     pub translator: &'a Translator,
     pub options: &'a TranslateOptions,
     pub large: LargeOptions,
+    /// Look at the borders of windows, which takes a moment for each pixel.
+    pub report_seams: bool,
     /// Is told windows done and windows in all.
     pub progress: &'a dyn Fn(usize, usize),
 }
 
 impl Run<'_> {
-    /// Translates part by part; gives how visible the borders of windows are, where there are any.
+    /// Translates part by part; gives how visible the borders of windows are, where that is asked for and there are any.
     pub fn translate(&self, canvas: &dyn Canvas, sink: &mut dyn Sink) -> Result<Option<Seen>> {
+        let mut progress = |done, total| (self.progress)(done, total);
+        let mut translate = |sink: &mut dyn Sink| {
+            self.translator.translate_large(canvas, self.options, self.large, sink, &mut progress)
+        };
+        if !self.report_seams {
+            translate(sink)?;
+            return Ok(None);
+        }
         let (width, height) = canvas.size();
         let borders = self.translator.borders((width, height), self.large);
         let of_long_side = borders.iter().max_by_key(|borders| borders.len()).cloned().unwrap_or_default();
         let mut meter = SeamMeter::new(sink, width, borders);
-        let mut progress = |done, total| (self.progress)(done, total);
-        self.translator.translate_large(canvas, self.options, self.large, &mut meter, &mut progress)?;
+        translate(&mut meter)?;
         Ok(meter.ratio().map(|ratio| Seen { ratio, borders: of_long_side }))
     }
 

@@ -21,7 +21,7 @@ use pix2pix_core::{
         encode::{encode, png_bytes, write_whole},
         resize::bicubic,
     },
-    translate::{TestMode, TranslateOptions, Translator},
+    translate::{LargeOptions, TestMode, TranslateOptions, Translator},
 };
 use walkdir::WalkDir;
 
@@ -61,7 +61,7 @@ pub fn run(args: &TranslateArgs, printer: &Printer) -> Result<ExitCode> {
     let total = jobs.len();
     let translator = if total > FEW { translator.keeping_weights(args.weight_cache << 20) } else { translator };
     let bar = printer.bar(total as u64, "translating");
-    let how = How { args, translator: &translator, options: &options, at_a_time: at_a_time(&jobs, args) };
+    let how = How::new(args, &translator, &options, at_a_time(&jobs, args));
     // One picture has a bar of its windows, several one of pictures.
     let windows_done = |done: usize, windows: usize| {
         if total == 1 && windows > 1 {
@@ -106,7 +106,7 @@ fn pipe(args: &TranslateArgs, translator: &Translator, options: &TranslateOption
     let instances = args.instances.as_deref().map(read).transpose()?;
     let source = translator.decode(&bytes, origin, instances.as_deref(), options)?;
     let target = args.target.as_deref().filter(|path| path.is_file());
-    let how = How { args, translator, options, at_a_time: 1 };
+    let how = How::new(args, translator, options, 1);
     let decoded = Decoded { input: Input::Source(source), place: Georeference::default() };
     let (picture, _) = finish_picture(origin, &decoded, target, &how, &|_, _| ())?;
     let text = text_of(translator, options);
@@ -185,13 +185,23 @@ struct How<'a> {
     args: &'a TranslateArgs,
     translator: &'a Translator,
     options: &'a TranslateOptions,
+    large: LargeOptions,
     at_a_time: usize,
 }
 
-impl How<'_> {
-    fn run<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Run<'a> {
-        let large = windows::options(&self.args.windows, self.at_a_time);
-        Run { translator: self.translator, options: self.options, large, progress }
+impl<'a> How<'a> {
+    fn new(
+        args: &'a TranslateArgs,
+        translator: &'a Translator,
+        options: &'a TranslateOptions,
+        at_a_time: usize,
+    ) -> Self {
+        Self { args, translator, options, large: windows::options(&args.windows, at_a_time), at_a_time }
+    }
+
+    fn run<'b>(&'b self, progress: &'b dyn Fn(usize, usize)) -> Run<'b> {
+        let report_seams = self.args.windows.report_seams;
+        Run { translator: self.translator, options: self.options, large: self.large, report_seams, progress }
     }
 }
 

@@ -71,6 +71,20 @@ enum Values {
 }
 
 impl Chunk {
+    fn num_values(&self) -> usize {
+        match &self.values {
+            Values::U8(values) => values.len(),
+            Values::U16(values) => values.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.values {
+            Values::U8(values) => values.len(),
+            Values::U16(values) => 2 * values.len(),
+        }
+    }
+
     fn get(&self, x: usize, y: usize, at: usize, interleaved: usize) -> u16 {
         let place = (y * self.width + x) * interleaved + at;
         match &self.values {
@@ -115,24 +129,18 @@ impl Chunks {
             DecodingResult::U16(values) => Values::U16(values),
             _ => return Err("its values are not of 8 or 16 bits".into()),
         };
-        let (count, bytes) = match &values {
-            Values::U8(values) => (values.len(), values.len()),
-            Values::U16(values) => (values.len(), 2 * values.len()),
-        };
         let (width, height) = (width as usize, height as usize);
         let wanted = width * height * self.interleaved;
-        if count < wanted {
-            return Err(format!("strip or tile {number} has {count} values instead of {wanted}"));
-        }
         let chunk = Arc::new(Chunk { width, values });
-        self.bytes += bytes;
+        let found = chunk.num_values();
+        if found < wanted {
+            return Err(format!("strip or tile {number} has {found} values instead of {wanted}"));
+        }
+        self.bytes += chunk.bytes();
         self.held.push_back((number, Arc::clone(&chunk)));
         while self.bytes > HELD && self.held.len() > 1 {
             let (_, oldest) = self.held.pop_front().expect("more than one");
-            self.bytes -= match &oldest.values {
-                Values::U8(values) => values.len(),
-                Values::U16(values) => 2 * values.len(),
-            };
+            self.bytes -= oldest.bytes();
         }
         Ok(chunk)
     }

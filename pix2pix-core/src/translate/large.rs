@@ -83,13 +83,8 @@ impl Translator {
         if options.test_mode == TestMode::Paper {
             return Err(TranslateError::PaperInWindows { width, height, window: large.max_window });
         }
-        let depth = self.generator.depth();
-        let multiple = 1 << depth;
-        let padded = (width.next_multiple_of(multiple), height.next_multiple_of(multiple));
-        let split = if large.seams == Seams::Fast { depth } else { self.split(padded) };
-        // The reach of `split` levels.
-        let halo = if large.seams == Seams::Fast { FAST_HALO } else { 1 << split };
-        let least = 2 * halo + (1 << split);
+        let (split, grid) = self.cut((width, height), large);
+        let least = 2 * grid.halo + (1 << split);
         if large.max_window < least {
             return Err(TranslateError::SmallWindow { window: large.max_window, least });
         }
@@ -99,13 +94,12 @@ impl Translator {
             levels,
             canvas,
             device: &self.device,
-            padded,
             split,
-            grid: Grid::new(padded, large.max_window, halo, 1 << split),
+            grid,
             progress: Count { done: 0, total: 0, tell: progress },
         };
         match large.seams {
-            Seams::Fast => work.fast(large.max_window / multiple * multiple, sink),
+            Seams::Fast => work.fast(sink),
             Seams::Good | Seams::Exact => work.whole(large, sink),
         }
     }
@@ -116,17 +110,27 @@ impl Translator {
         if width.max(height) <= large.max_window {
             return [Vec::new(), Vec::new()];
         }
-        let multiple = 1 << self.generator.depth();
-        let padded = (width.next_multiple_of(multiple), height.next_multiple_of(multiple));
-        let step = if large.seams == Seams::Fast {
-            (large.max_window / multiple * multiple).saturating_sub(2 * FAST_HALO).max(1)
-        } else {
-            let split = self.split(padded);
-            Grid::new(padded, large.max_window, 1 << split, 1 << split).core
-        };
+        let (_, grid) = self.cut(size, large);
         // Feathered windows meet in the middle of what they overlap.
-        let first = if large.seams == Seams::Fast { step + FAST_HALO } else { step };
-        [width, height].map(|side| (first..side).step_by(step).collect())
+        let first = if large.seams == Seams::Fast { grid.core + FAST_HALO } else { grid.core };
+        [width, height].map(|side| (first..side).step_by(grid.core).collect())
+    }
+
+    /// How many levels run over windows, and the windows.
+    fn cut(&self, (width, height): (usize, usize), large: LargeOptions) -> (usize, Grid) {
+        let depth = self.generator.depth();
+        let multiple = 1 << depth;
+        let padded = (width.next_multiple_of(multiple), height.next_multiple_of(multiple));
+        if large.seams == Seams::Fast {
+            // Windows, not cores, are multiples: each goes through all levels.
+            let side = large.max_window / multiple * multiple;
+            let core = side.saturating_sub(2 * FAST_HALO).max(1);
+            return (depth, Grid { padded, core, halo: FAST_HALO });
+        }
+        let split = self.split(padded);
+        // The reach of `split` levels.
+        let halo = 1 << split;
+        (split, Grid::new(padded, large.max_window, halo, 1 << split))
     }
 
     /// How many levels run over windows: as few as memory for the rest allows, because their reach is the windows' halo.
@@ -158,7 +162,6 @@ struct Work<'a> {
     levels: Levels<'a>,
     canvas: &'a dyn Canvas,
     device: &'a Device,
-    padded: (usize, usize),
     split: usize,
     grid: Grid,
     progress: Count<'a>,
@@ -246,7 +249,8 @@ impl Work<'_> {
             let x = self.levels.convolve(last, x, None);
             let x = crop(&x, at_level(within(core, window), split));
             let [_, channels, _, _] = x.dims();
-            let map = map.get_or_insert_with(|| Map::new(self.padded.0 >> split, self.padded.1 >> split, channels));
+            let map =
+                map.get_or_insert_with(|| Map::new(self.grid.padded.0 >> split, self.grid.padded.1 >> split, channels));
             map.put(core.x >> split, core.y >> split, x);
             self.progress.one();
         }
@@ -285,10 +289,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Windows of `side` pixels by themselves, feathered where they overlap.
-    fn fast(&mut self, side: usize, sink: &mut dyn Sink) -> Result<(), TranslateError> {
+    /// Windows by themselves, feathered where they overlap.
+    fn fast(&mut self, sink: &mut dyn Sink) -> Result<(), TranslateError> {
         let (width, height) = self.canvas.size();
-        let step = side - 2 * FAST_HALO;
+        let step = self.grid.core;
+        let side = step + 2 * self.grid.halo;
         let starts = |length: usize| {
             let count = length.saturating_sub(side).div_ceil(step) + 1;
             (0..count).map(move |at| at * step)
@@ -325,7 +330,7 @@ impl Work<'_> {
             return Ok(());
         }
         let part = (side / 2).next_multiple_of(1 << depth).min(side);
-        let parts = samples(self.padded, part, 1 << depth, NUM_SAMPLES).into_iter();
+        let parts = samples(self.grid.padded, part, 1 << depth, NUM_SAMPLES).into_iter();
         let parts = parts.map(|part| read_mirrored(self.canvas, part)).collect::<Result<Vec<_>, _>>()?;
         let mut x = stack(parts, self.device);
         let mut skips = Vec::new();

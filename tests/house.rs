@@ -2,20 +2,22 @@
 
 use std::{fs, path::Path};
 
+/// What rooms of pictures and their files must not name.
+const OF_FILES: &[&str] = &[
+    "burn",
+    "crate::pairs",
+    "crate::batch",
+    "crate::networks",
+    "crate::loss",
+    "crate::train",
+    "crate::checkpoint",
+    "crate::translate",
+];
+/// What translation must not name.
+const OF_TRANSLATION: &[&str] = &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"];
 /// A room, and the rooms of the core that it must not name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    (
-        "pixel",
-        &[
-            "burn",
-            "crate::pairs",
-            "crate::batch",
-            "crate::networks",
-            "crate::loss",
-            "crate::train",
-            "crate::checkpoint",
-        ],
-    ),
+    ("pixel", OF_FILES),
     ("schedule.rs", &["burn", "crate::"]),
     (
         "kernels",
@@ -40,21 +42,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("metrics.rs", &["burn", "crate::networks", "crate::loss", "crate::train", "crate::pairs", "crate::checkpoint"]),
     ("checkpoint.rs", &["crate::train", "crate::pairs", "crate::loss", "crate::translate"]),
     ("train", &["crate::translate", "crate::evaluate"]),
-    ("translate.rs", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"]),
-    ("translate", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"]),
-    (
-        "geo",
-        &[
-            "burn",
-            "crate::pairs",
-            "crate::batch",
-            "crate::networks",
-            "crate::loss",
-            "crate::train",
-            "crate::checkpoint",
-            "crate::translate",
-        ],
-    ),
+    ("translate.rs", OF_TRANSLATION),
+    ("translate", OF_TRANSLATION),
+    ("geo", OF_FILES),
     ("evaluate.rs", &["crate::train", "crate::loss"]),
     ("agreement.rs", &["crate::translate", "crate::evaluate", "crate::checkpoint"]),
 ];

@@ -14,7 +14,7 @@ use tiff::{
 };
 
 use super::Georeference;
-use crate::pixel::PixelError;
+use crate::pixel::{PixelError, encode::temporary_beside};
 
 /// Side of a tile.
 const TILE: usize = 256;
@@ -59,8 +59,7 @@ pub fn write_raster<T, E: From<PixelError>>(
     spec: &RasterSpec<'_>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
 ) -> Result<T, E> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = temporary_beside(path);
     assert!(matches!(spec.channels, 1 | 3 | 4), "a raster has 1, 3 or 4 channels, not {}", spec.channels);
     let bytes = (spec.width * spec.height * spec.channels) as u64;
     let done = if bytes > CLASSIC {

@@ -1,6 +1,10 @@
 //! Pictures become files: whole or not at all.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{
+    fs,
+    io::Cursor,
+    path::{Path, PathBuf},
+};
 
 use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 
@@ -122,13 +126,18 @@ fn dynamic(picture: &Picture, path: &Path) -> Result<DynamicImage, PixelError> {
     image.ok_or_else(|| PixelError::Encode { path: path.to_owned(), reason })
 }
 
+/// The temporary name in the same folder under which a file is written until it is whole.
+pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
 /// Writes a file under a temporary name in the same folder, then renames it.
 ///
 /// # Errors
 /// Whatever the system refuses; the temporary file is removed then.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PixelError> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = temporary_beside(path);
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
         // The first error counts; what is left of the temporary file is removed if it can be.

@@ -1,6 +1,6 @@
 //! What users write: commands and options. Nothing here does anything.
 
-use std::{num::NonZero, path::PathBuf};
+use std::{net::IpAddr, num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pix2pix_core::{
@@ -30,6 +30,10 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Translate pictures with a trained model
     Translate(TranslateArgs),
+    /// Translate georeferenced pictures or tiles to map tiles
+    Tiles(Box<TilesArgs>),
+    /// Show exported tiles in a browser
+    Serve(ServeArgs),
     /// Score a trained model on pairs
     Evaluate(EvaluateArgs),
     /// Look a data set over before training on it
@@ -343,6 +347,198 @@ pub struct GeoArgs {
     pub src_crs: Option<u16>,
 }
 
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct TilesArgs {
+    #[command(subcommand)]
+    pub step: Option<TilesCommand>,
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// Folder for z/x/y tiles, or a file that ends in .mbtiles or .pmtiles
+    #[arg(long, short, value_name = "OUT", required = true)]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub export: ExportArgs,
+    /// Folder of the unfinished work, with which a run that was stopped goes on [default: OUT.work]
+    #[arg(long, value_name = "DIR")]
+    pub work: Option<PathBuf>,
+    /// Keep the folder of the work when all is done
+    #[arg(long)]
+    pub keep_work: bool,
+    /// Throw away unfinished work and an export of something else
+    #[arg(long)]
+    pub fresh: bool,
+    /// How progress is told on stderr: a bar, or lines of JSON
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressArg::Bar)]
+    pub progress: ProgressArg,
+}
+
+/// The steps of `p2p tiles`, for many machines.
+#[derive(Debug, Subcommand)]
+pub enum TilesCommand {
+    /// Write down what there is to do
+    Plan(Box<TilesPlanArgs>),
+    /// Do some of it
+    Run(TilesRunArgs),
+    /// Put what was done together
+    Merge(TilesMergeArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct TilesPlanArgs {
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// Folder of the work, which all machines see
+    #[arg(long, value_name = "DIR")]
+    pub work: PathBuf,
+    /// Throw away work that stands there
+    #[arg(long)]
+    pub fresh: bool,
+    /// How progress is told on stderr: a bar, or lines of JSON
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressArg::Bar)]
+    pub progress: ProgressArg,
+}
+
+#[derive(Args, Debug)]
+pub struct TilesRunArgs {
+    /// Folder of the work
+    #[arg(value_name = "DIR")]
+    pub work: PathBuf,
+    /// Which part: I/N counted from 0, or auto as the job array says (auto/N where it does not say how many)
+    #[arg(long, value_name = "I/N", default_value = "0/1", value_parser = parse_shard)]
+    pub shard: ShardArg,
+    /// The plan's model, where it stands elsewhere on this machine
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Device: flex, ndarray, cuda, vulkan, metal or wgpu, with :N for one of several
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: DeviceName,
+    /// How progress is told on stderr: a bar, or lines of JSON
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressArg::Bar)]
+    pub progress: ProgressArg,
+}
+
+#[derive(Args, Debug)]
+pub struct TilesMergeArgs {
+    /// Folder of the work
+    #[arg(value_name = "DIR")]
+    pub work: PathBuf,
+    /// Folder for z/x/y tiles, or a file that ends in .mbtiles or .pmtiles
+    #[arg(long, short, value_name = "OUT")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub export: ExportArgs,
+    /// Replace an export of something else
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Folder of tiles, or an .mbtiles or .pmtiles archive
+    #[arg(value_name = "OUT")]
+    pub tiles: PathBuf,
+    /// Tiles of the source, to compare with
+    #[arg(long, value_name = "TILES")]
+    pub compare: Option<PathBuf>,
+    /// Polygons to show, a GeoJSON file
+    #[arg(long, value_name = "FILE")]
+    pub vector: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Translate pictures that are dropped on the page
+    #[arg(long)]
+    pub translate: bool,
+    /// Largest picture that is taken, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub max_mib: u64,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub windows: WindowArgs,
+}
+
+/// Which part of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardArg {
+    Given { index: usize, count: usize },
+    Auto { count: Option<usize> },
+}
+
+fn parse_shard(text: &str) -> Result<ShardArg, String> {
+    let usual = || format!("a shard is I/N with I below N, auto or auto/N, found {text:?}");
+    let count = |text: &str| text.parse::<usize>().ok().filter(|&count| count > 0).ok_or_else(usual);
+    match text.split_once('/') {
+        None if text == "auto" => Ok(ShardArg::Auto { count: None }),
+        Some(("auto", number)) => Ok(ShardArg::Auto { count: Some(count(number)?) }),
+        Some((index, number)) => {
+            let (index, count) = (index.parse().map_err(|_| usual())?, count(number)?);
+            if index < count { Ok(ShardArg::Given { index, count }) } else { Err(usual()) }
+        }
+        None => Err(usual()),
+    }
+}
+
+/// What becomes tiles, and how.
+#[derive(Args, Debug)]
+pub struct RegionArgs {
+    /// Georeferenced pictures, folders of z/x/y or x-y-z tiles, .mbtiles or .pmtiles; later ones lie on top
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub geo: GeoArgs,
+    /// Zooms, for example 10..16 [default: from what fits into a tile to what comes nearest to the inputs' pixels]
+    #[arg(long, value_name = "A..B", value_parser = parse_zooms)]
+    pub zoom: Option<(u8, u8)>,
+    /// Side of a tile in pixels, 256 or 512
+    #[arg(long, value_name = "PX", default_value_t = 256)]
+    pub tile_size: usize,
+    /// Format of tiles; png has a palette where few colours do, webp is lossless
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TileFormatArg::Png)]
+    pub format: TileFormatArg,
+    /// Quality of JPEG tiles, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 85)]
+    pub quality: u8,
+    /// How blocks are made to agree: exact takes statistics from all windows and all the context that the network reaches
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = TileSeamsArg::Good)]
+    pub seams: TileSeamsArg,
+    /// Longest side of a window, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 1024)]
+    pub max_window: usize,
+    /// Side of a block in pixels, a power of two: what is done again at most when a run is killed
+    #[arg(long, value_name = "PX", default_value_t = 4096)]
+    pub block_size: usize,
+}
+
+/// What an export says of itself.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// Name of the map [default: that of OUT]
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// Whose pictures these are, as the page shows it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub attribution: String,
+    /// Count rows of tiles in a folder from south
+    #[arg(long)]
+    pub tms: bool,
+}
+
+fn parse_zooms(text: &str) -> Result<(u8, u8), String> {
+    let usual = || format!("zooms are A..B or one number, found {text:?}");
+    let number = |text: &str| text.trim().parse::<u8>().map_err(|_| usual());
+    match text.split_once("..") {
+        Some((least, most)) => Ok((number(least)?, number(most.trim_start_matches('='))?)),
+        None => number(text).map(|zoom| (zoom, zoom)),
+    }
+}
+
 fn parse_epsg(text: &str) -> Result<u16, String> {
     let number = text.strip_prefix("EPSG:").or_else(|| text.strip_prefix("epsg:")).unwrap_or(text);
     number.parse().map_err(|_| format!("a coordinate system is EPSG:N, found {text:?}"))
@@ -506,6 +702,9 @@ macro_rules! choices {
 choices! {
     PrecisionArg { F32, Bf16 }
     SeamsArg { Fast, Good, Exact }
+    TileSeamsArg { Good, Exact }
+    TileFormatArg { Png, Jpeg, Webp }
+    ProgressArg { Bar, Json }
     Norm { Batch, Instance, None }
     UpsamplingArg { Transposed, ResizeConv }
     AdversarialArg { Vanilla, Lsgan, Hinge }

@@ -5,10 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use pix2pix_core::{
     checkpoint::SourceKind,
-    geo::{
-        Gaps, GeoError, Georeference, Imagery, ImageryOptions, Raster, RasterSpec, RowSink, read_world_file,
-        write_raster,
-    },
+    geo::{Gaps, GeoError, Georeference, Imagery, ImageryOptions, Raster, RasterSpec, RowSink, place_of, write_raster},
     pixel::Canvas,
     translate::{Source, Translator},
 };
@@ -77,24 +74,10 @@ fn range_text(imagery: &Imagery) -> String {
 /// Where a picture lies, by its tags, else by its world file.
 pub fn place(path: &Path, input: &Input, args: &GeoArgs) -> Result<Georeference> {
     let own = match input {
-        Input::Imagery(imagery) if imagery.raster().georeference().transform().is_some() => {
-            imagery.raster().georeference().clone()
-        }
-        _ => match read_world_file(path)? {
-            Some(transform) => Georeference::from_transform(transform, None),
-            None => match input {
-                Input::Imagery(imagery) => imagery.raster().georeference().clone(),
-                Input::Source(_) => Georeference::default(),
-            },
-        },
+        Input::Imagery(imagery) => Some(imagery.raster().georeference()),
+        Input::Source(_) => None,
     };
-    match (args.src_crs, own.epsg()) {
-        (Some(wanted), Some(found)) if wanted != found => {
-            bail!("{} says EPSG:{found}, --src-crs says EPSG:{wanted}", path.display())
-        }
-        (Some(wanted), None) if own.transform().is_some() => Ok(own.with_epsg(wanted)),
-        _ => Ok(own),
-    }
+    Ok(place_of(path, own, args.src_crs)?)
 }
 
 /// Translates into a GeoTIFF, part by part.

@@ -7,7 +7,10 @@ mod config;
 mod hint;
 mod imagery;
 mod model;
+mod page;
 mod printer;
+mod progress;
+mod serve;
 mod windows;
 
 use std::process::ExitCode;
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => commands::train::run(*args, &printer),
         Command::Translate(args) => commands::translate::run(&args, &printer),
+        Command::Tiles(args) => commands::tiles::run(*args, &printer),
+        Command::Serve(args) => commands::serve::run(&args, &printer),
         Command::Evaluate(args) => commands::evaluate::run(&args, &printer),
         Command::Check(args) => commands::check::run(&args, &printer),
         Command::Synth(args) => commands::synth::run(&args, &printer),

@@ -1,6 +1,6 @@
 //! How large windows may be, and what is said of their seams.
 
-use std::{fmt, fs, num::NonZero};
+use std::{fmt, fs, num::NonZero, ops::ControlFlow};
 
 use anyhow::Result;
 use pix2pix_core::{
@@ -72,7 +72,10 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Translates part by part; gives how visible the borders of windows are, where that is asked for and there are any.
     pub fn translate(&self, canvas: &dyn Canvas, sink: &mut dyn Sink) -> Result<Option<Seen>> {
-        let mut progress = |done, total| (self.progress)(done, total);
+        let mut progress = |done, total| {
+            (self.progress)(done, total);
+            ControlFlow::Continue(())
+        };
         let mut translate = |sink: &mut dyn Sink| {
             self.translator.translate_large(canvas, self.options, self.large, sink, &mut progress)
         };

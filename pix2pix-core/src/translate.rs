@@ -3,8 +3,11 @@
 //! Any size goes in and comes out: sides are padded by reflection to the network's multiple and cropped back; what does not fit
 //! into memory goes window by window ([`Translator::translate_large`]). Knows nothing of training, losses or pairs.
 
+mod alone;
 mod large;
 mod levels;
+mod parts;
+mod passes;
 mod seams;
 mod windows;
 
@@ -27,6 +30,7 @@ use crate::{
 };
 
 pub use large::{LargeOptions, Progress, Seams};
+pub use parts::{PartOptions, Parts, Statistics};
 pub use seams::SeamMeter;
 
 /// Whose statistics the norms use in translation, and whether dropout is on.
@@ -111,6 +115,17 @@ pub enum TranslateError {
         window: usize,
         /// The least that it may be.
         least: usize,
+    },
+    /// Whoever was told of the progress said so.
+    #[error("the translation was stopped")]
+    Stopped,
+    /// Statistics of another network, or damaged.
+    #[error("these are no statistics of the model {}: {reason}", path.display())]
+    Statistics {
+        /// The model.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
     },
     /// An id that the model was not trained with.
     #[error("{}: id {id} at pixel ({x}, {y}), the model knows 0 to {}", path.display(), count - 1)]
@@ -364,4 +379,4 @@ fn part_of(planes: &Planes, part: Rect) -> Planes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,9 @@ pub mod datasets;
 pub mod demo;
 pub mod devices;
 pub mod evaluate;
+pub mod serve;
 pub mod synth;
+pub mod tiles;
 pub mod train;
 pub mod translate;
 

@@ -33,6 +33,30 @@ pub enum GeoError {
         /// The bands asked for, from 1.
         asked: String,
     },
+    /// A coordinate system that is not known or cannot be computed here.
+    #[error("EPSG:{epsg} cannot be used: {reason}")]
+    Crs {
+        /// The code.
+        epsg: u16,
+        /// Why.
+        reason: String,
+    },
+    /// The file says one coordinate system, somebody else another.
+    #[error("{} says EPSG:{found}, asked for is EPSG:{given}", path.display())]
+    TwoSystems {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: u16,
+        /// What else was said.
+        given: u16,
+    },
+    /// A picture cannot be put into its place.
+    #[error("the picture has no place on a map: {reason}")]
+    Place {
+        /// Why.
+        reason: String,
+    },
     /// A world file that does not hold six numbers.
     #[error("{} is no world file: {reason}", path.display())]
     WorldFile {

@@ -446,6 +446,22 @@ impl Imagery {
         &self.range
     }
 
+    /// Values in `[-1, 1]` and how opaque they are, 0 to 255; `None` where all are opaque by the file's nature.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub(super) fn values(&self, part: Rect) -> Result<(Planes, Option<Vec<u8>>), PixelError> {
+        let planes = self.raster.values(part, &self.bands)?;
+        let opacity = self.raster.opacity(part, &planes)?;
+        let mut values = Vec::with_capacity(planes.len() * part.width * part.height);
+        for (plane, (least, largest)) in planes.iter().zip(&self.range) {
+            let scale = 2.0 / (f32::from(*largest) - f32::from(*least)).max(1.0);
+            let value = |raw: u16| ((f32::from(raw) - f32::from(*least)) * scale - 1.0).clamp(-1.0, 1.0);
+            values.extend(plane.iter().map(|&raw| value(raw)));
+        }
+        Ok((Planes { channels: planes.len(), height: part.height, width: part.width, values }, opacity))
+    }
+
     /// How opaque the pixels of a part are, 0 to 255; `None` where all are opaque by the file's nature.
     ///
     /// # Errors
@@ -465,23 +481,16 @@ impl Canvas for Imagery {
     }
 
     fn read(&self, part: Rect) -> Result<Planes, PixelError> {
-        let planes = self.raster.values(part, &self.bands)?;
-        let opacity = self.raster.opacity(part, &planes)?;
-        let mut values = Vec::with_capacity(planes.len() * part.width * part.height);
-        for (channel, plane) in planes.iter().enumerate() {
-            let (least, largest) = self.range[channel];
-            let scale = 2.0 / (f32::from(largest) - f32::from(least)).max(1.0);
+        let (mut planes, opacity) = self.values(part)?;
+        let area = part.width * part.height;
+        for (channel, plane) in planes.values.chunks_exact_mut(area).enumerate() {
             let background = self.background[channel.min(2)];
-            let value = |raw: u16| ((f32::from(raw) - f32::from(least)) * scale - 1.0).clamp(-1.0, 1.0);
-            match &opacity {
-                None => values.extend(plane.iter().map(|&raw| value(raw))),
-                Some(opacity) => values.extend(plane.iter().zip(opacity).map(|(&raw, &opacity)| {
-                    let opacity = f32::from(opacity) / 255.0;
-                    value(raw) * opacity + background * (1.0 - opacity)
-                })),
+            for (value, opacity) in plane.iter_mut().zip(opacity.iter().flatten()) {
+                let opacity = f32::from(*opacity) / 255.0;
+                *value = *value * opacity + background * (1.0 - opacity);
             }
         }
-        Ok(Planes { channels: planes.len(), height: part.height, width: part.width, values })
+        Ok(planes)
     }
 }
 

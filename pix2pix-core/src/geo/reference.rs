@@ -100,6 +100,27 @@ impl Georeference {
     }
 }
 
+/// Where a picture lies: by its own tags, else by its world file; `epsg` says the coordinate system where nothing else does.
+///
+/// # Errors
+/// A world file that cannot be read; two coordinate systems.
+pub fn place_of(picture: &Path, own: Option<&Georeference>, epsg: Option<u16>) -> Result<Georeference, GeoError> {
+    let own = match own {
+        Some(own) if own.transform().is_some() => own.clone(),
+        _ => match read_world_file(picture)? {
+            Some(transform) => Georeference::from_transform(transform, None),
+            None => own.cloned().unwrap_or_default(),
+        },
+    };
+    match (epsg, own.epsg()) {
+        (Some(given), Some(found)) if given != found => {
+            Err(GeoError::TwoSystems { path: picture.to_owned(), found, given })
+        }
+        (Some(given), None) if own.transform().is_some() => Ok(own.with_epsg(given)),
+        _ => Ok(own),
+    }
+}
+
 /// The name of the world file beside a picture: the first and last letter of its ending and a `w`.
 pub fn world_file_path(picture: &Path) -> Option<PathBuf> {
     let ending = picture.extension()?.to_str()?.to_ascii_lowercase();

@@ -115,6 +115,15 @@ impl UnetConfig {
         1 << self.depth
     }
 
+    /// Channels of what a block gives.
+    pub fn channels(&self, place: Place) -> usize {
+        match place {
+            Place::Down(level) => self.level_channels(level),
+            Place::Up(0) => self.out_channels,
+            Place::Up(level) => self.level_channels(level - 1),
+        }
+    }
+
     /// Checks that pictures of this size fit the network.
     ///
     /// # Errors

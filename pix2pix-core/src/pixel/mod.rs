@@ -15,4 +15,4 @@ mod planes;
 pub use canvas::{Canvas, Sink};
 pub use error::PixelError;
 pub use picture::{LabelMap, Picture, Rect, Samples};
-pub use planes::Planes;
+pub use planes::{Planes, byte_to_value, value_to_byte};

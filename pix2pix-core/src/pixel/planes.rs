@@ -53,6 +53,16 @@ impl Picture {
     }
 }
 
+/// An 8-bit sample in the network's range, for pixels that are not in a [`Picture`].
+pub fn byte_to_value(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
+}
+
+/// The 8-bit sample that is nearest to a value in `[-1, 1]`.
+pub fn value_to_byte(value: f32) -> u8 {
+    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+}
+
 /// Takes interleaved samples apart into planes.
 fn separate<T: Copy>(samples: &[T], channels: usize, values: &mut [f32], convert: impl Fn(T) -> f32) {
     let area = samples.len() / channels;

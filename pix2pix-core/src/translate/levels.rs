@@ -13,7 +13,15 @@ use crate::{
 pub(super) struct Levels<'a> {
     pub unet: &'a Unet,
     pub mode: Mode<'a>,
-    pub moments: BTreeMap<Place, Moments>,
+    pub device: &'a Device,
+    pub moments: BTreeMap<Place, Found>,
+}
+
+/// Mean and biased variance of each channel of what a norm reads.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Found {
+    pub mean: Vec<f32>,
+    pub variance: Vec<f32>,
 }
 
 impl Levels<'_> {
@@ -27,7 +35,12 @@ impl Levels<'_> {
     }
 
     pub fn normalise(&self, place: Place, x: Tensor<4>) -> Tensor<4> {
-        self.unet.normalise(place, x, self.moments.get(&place), self.mode)
+        let moments = self.moments.get(&place).map(|found| {
+            let [mean, variance] = [&found.mean, &found.variance]
+                .map(|values| Tensor::from_data(TensorData::from(values.as_slice()), self.device));
+            Moments { mean, variance }
+        });
+        self.unet.normalise(place, x, moments.as_ref(), self.mode)
     }
 
     pub fn block(&self, place: Place, x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
@@ -59,18 +72,38 @@ impl Levels<'_> {
         if level + 1 == self.unet.depth() { None } else { skips.pop() }
     }
 
-    /// From what level `split - 1` of the encoder gives for the whole picture to what level `split` of the decoder gives.
-    pub fn deep(&self, x: Tensor<4>, split: usize) -> Tensor<4> {
+    /// From what level `from - 1` of the encoder gives, or the source, to what level `from` of the decoder gives, for several parts
+    /// of the picture at once. Norms that lack moments get those of the inner parts, which are in the pixels of the picture.
+    pub fn walk(&mut self, parts: Vec<(Tensor<4>, Rect)>, from: usize) -> Vec<Tensor<4>> {
         let depth = self.unet.depth();
-        let mut skips = Vec::new();
-        let mut x = x;
-        for level in split..depth {
-            x = self.block(Place::Down(level), x, None);
-            if level + 1 < depth {
-                skips.push(x.clone());
+        let (mut all, inner): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let mut skips = vec![Vec::new(); all.len()];
+        for place in (from..depth).map(Place::Down).chain((from..depth).rev().map(Place::Up)) {
+            let level = match place {
+                Place::Down(level) => level + 1,
+                Place::Up(level) => level,
+            };
+            let skipped = all.into_iter().zip(&mut skips).map(|(x, skips)| match place {
+                Place::Up(level) => (x, self.skip(level, skips)),
+                Place::Down(_) => (x, None),
+            });
+            let convolved = skipped.map(|(x, skip)| self.convolve(place, x, skip)).collect::<Vec<_>>();
+            if self.lacks(place) {
+                self.settle(place, convolved.iter().zip(&inner).map(|(x, inner)| crop(x, at_level(*inner, level))));
+            }
+            all = convolved.into_iter().map(|x| self.normalise(place, x)).collect();
+            if matches!(place, Place::Down(level) if level + 1 < depth) {
+                skips.iter_mut().zip(&all).for_each(|(skips, x)| skips.push(x.clone()));
             }
         }
-        self.up(x, split..depth, &mut skips)
+        all
+    }
+
+    /// Gives a norm the moments of these values.
+    pub fn settle(&mut self, place: Place, values: impl Iterator<Item = Tensor<4>>) {
+        let mut pool = Pool::default();
+        values.for_each(|values| pool.add(values));
+        self.moments.insert(place, pool.moments());
     }
 }
 
@@ -101,11 +134,10 @@ impl Pool {
         self.count = all;
     }
 
-    pub fn moments(&self, device: &Device) -> Moments {
-        let vector = |values: Vec<f32>| Tensor::from_data(TensorData::from(values.as_slice()), device);
-        Moments {
-            mean: vector(self.mean.iter().map(|mean| *mean as f32).collect()),
-            variance: vector(self.squares.iter().map(|squares| (squares / self.count) as f32).collect()),
+    pub fn moments(&self) -> Found {
+        Found {
+            mean: self.mean.iter().map(|mean| *mean as f32).collect(),
+            variance: self.squares.iter().map(|squares| (squares / self.count) as f32).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Windows against the picture as a whole.
 
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf};
 
 use burn::tensor::Device;
 use rand::RngExt as _;
@@ -35,6 +35,12 @@ fn translator(config: UnetConfig, source: SourceKind) -> Translator {
         training: serde_json::Value::Null,
     };
     Translator { generator, description, device, path: PathBuf::new(), uses: None }
+}
+
+/// A small network that says it came from this file.
+pub(crate) fn translator_at(path: PathBuf) -> Translator {
+    let config = UnetConfig { depth: 5, width: 4, ..Default::default() };
+    Translator { path, ..translator(config, SourceKind::Picture { channels: 3 }) }
 }
 
 fn picture_model(norm: NormKind, upsampling: Upsampling) -> Translator {
@@ -83,6 +89,72 @@ impl Sink for Values {
     }
 }
 
+fn going_on(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// A picture put together from parts of 128 pixels that are translated from the last to the first.
+fn in_parts(translator: &Translator, source: &Source, options: &PartOptions) -> Planes {
+    let (width, height) = source.size();
+    let parts = Parts { translator, canvas: source, options };
+    let whole = Rect { x: 0, y: 0, width, height };
+    let statistics = parts.statistics(&[whole], &mut going_on).expect("statistics");
+    let text = serde_json::to_string(&statistics).expect("text");
+    let statistics = serde_json::from_str::<Statistics>(&text).expect("statistics");
+    let planes = Planes { channels: 3, height, width, values: vec![f32::NAN; 3 * width * height] };
+    let mut values = Values { planes, seen: vec![false; width * height] };
+    for y in (0..height).step_by(128).rev() {
+        for x in (0..width).step_by(128).rev() {
+            let part = Rect { x, y, width: 128.min(width - x), height: 128.min(height - y) };
+            parts.translate(part, &statistics, &mut values, &mut going_on).expect("translated");
+        }
+    }
+    assert!(values.seen.iter().all(|seen| *seen));
+    values.planes
+}
+
+#[test]
+fn exact_parts_give_the_picture_as_a_whole_and_usual_ones_come_near() {
+    for (norm, upsampling) in [
+        (NormKind::Batch, Upsampling::Transposed),
+        (NormKind::Instance, Upsampling::Transposed),
+        (NormKind::None, Upsampling::ResizeConv),
+    ] {
+        let translator = picture_model(norm, upsampling);
+        let source = scene(300, 210);
+        let whole = translator.translate(&source.planes(), &TranslateOptions::default());
+        let of = |exact| {
+            let options = PartOptions { window: 96, exact, translate: TranslateOptions::default() };
+            difference(&in_parts(&translator, &source, &options), &whole)
+        };
+        assert!(of(true).1 < 0.1, "{norm:?}, {upsampling:?}: {:?}", of(true));
+        assert!(of(false).0 < 1.0, "{norm:?}, {upsampling:?}: {:?}", of(false));
+    }
+}
+
+#[test]
+fn statistics_of_another_network_are_refused_and_work_stops_when_told() {
+    let translator = picture_model(NormKind::Batch, Upsampling::Transposed);
+    let source = scene(128, 128);
+    let options = PartOptions { window: 96, ..Default::default() };
+    let parts = Parts { translator: &translator, canvas: &source, options: &options };
+    let whole = Rect { x: 0, y: 0, width: 128, height: 128 };
+    let translate = |statistics: &Statistics| {
+        let mut to = Picture::filled(128, 128, &[0; 3]);
+        parts.translate(whole, statistics, &mut to, &mut going_on).expect_err("refused").to_string()
+    };
+    assert!(translate(&Statistics::default()).contains("down.1 is missing"));
+    let other = UnetConfig { depth: 6, width: 8, ..Default::default() };
+    let other = self::translator(other, SourceKind::Picture { channels: 3 });
+    let parts_of_other = Parts { translator: &other, ..parts };
+    let statistics = parts_of_other.statistics(&[whole], &mut going_on).expect("statistics");
+    let error = translate(&statistics);
+    assert!(error.contains("has 8 channels, found 16 and 16"), "{error}");
+    let stop = |done: usize, _: usize| if done == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let stopped = parts.statistics(&[whole], &mut { stop });
+    assert!(matches!(stopped, Err(TranslateError::Stopped)));
+}
+
 fn in_windows(translator: &Translator, source: &Source, options: &TranslateOptions, large: LargeOptions) -> Planes {
     let (width, height) = source.size();
     let planes = Planes { channels: 3, height, width, values: vec![f32::NAN; 3 * width * height] };
@@ -91,6 +163,7 @@ fn in_windows(translator: &Translator, source: &Source, options: &TranslateOptio
     let mut progress = |done, total| {
         assert!(done >= told.0 && (told.1 == 0 || total == told.1));
         told = (done, total);
+        ControlFlow::Continue(())
     };
     translator.translate_large(source, options, large, &mut values, &mut progress).expect("translated");
     assert!(told.0 == told.1 && values.seen.iter().all(|seen| *seen));
@@ -173,7 +246,7 @@ fn a_picture_that_fits_is_translated_as_a_whole_and_what_cannot_be_is_an_error()
     assert_eq!(translator.borders((100, 80), large(100)), [Vec::<usize>::new(), Vec::new()]);
     let refuse = |options: &TranslateOptions, max_window| {
         let mut to = Picture::filled(100, 80, &[0; 3]);
-        let done = translator.translate_large(&source, options, large(max_window), &mut to, &mut |_, _| ());
+        let done = translator.translate_large(&source, options, large(max_window), &mut to, &mut going_on);
         done.expect_err("cannot be").to_string()
     };
     let paper = TranslateOptions { test_mode: TestMode::Paper, ..options.clone() };

@@ -21,28 +21,34 @@ impl Grid {
         Self { padded, core: (room / align * align).max(align), halo }
     }
 
-    /// All cores, row by row.
-    pub fn cores(&self) -> impl Iterator<Item = Rect> + use<> {
-        let ((width, height), core) = (self.padded, self.core);
-        let columns = move |y: usize| (0..width).step_by(core).map(move |x| (x, y));
-        (0..height).step_by(core).flat_map(columns).map(move |(x, y)| Rect {
+    /// All of the picture.
+    pub const fn whole(&self) -> Rect {
+        Rect { x: 0, y: 0, width: self.padded.0, height: self.padded.1 }
+    }
+
+    /// The cores of a part, row by row.
+    pub fn cores(&self, part: Rect) -> impl Iterator<Item = Rect> + use<> {
+        let core = self.core;
+        let (right, bottom) = (part.x + part.width, part.y + part.height);
+        let columns = move |y: usize| (part.x..right).step_by(core).map(move |x| (x, y));
+        (part.y..bottom).step_by(core).flat_map(columns).map(move |(x, y)| Rect {
             x,
             y,
-            width: core.min(width - x),
-            height: core.min(height - y),
+            width: core.min(right - x),
+            height: core.min(bottom - y),
         })
     }
 
-    /// Cores spread evenly, for statistics: an eighth, a quarter or half of them, so that there are at least `enough` where there are
-    /// twice as many; half of few, and all where half are fewer than `least`.
-    pub fn some(&self, least: usize, enough: usize) -> Vec<Rect> {
+    /// Cores spread evenly, for statistics: an eighth, a quarter or half of `all`, so that there are at least `enough` where there
+    /// are twice as many; half of few, and all where half are fewer than `least`.
+    pub fn some(&self, all: &[Rect], least: usize, enough: usize) -> Vec<Rect> {
         let every = |step: usize| {
-            let chosen = move |core: &Rect| (core.x / self.core + step / 2 * (core.y / self.core)).is_multiple_of(step);
-            self.cores().filter(chosen).collect::<Vec<_>>()
+            let chosen = |core: &&Rect| (core.x / self.core + step / 2 * (core.y / self.core)).is_multiple_of(step);
+            all.iter().filter(chosen).copied().collect::<Vec<_>>()
         };
         let many = [8, 4].into_iter().map(every).find(|some| some.len() >= enough);
         let some = many.unwrap_or_else(|| every(2));
-        if some.len() >= least { some } else { self.cores().collect() }
+        if some.len() >= least { some } else { all.to_vec() }
     }
 
     /// A core with its halo.
@@ -129,7 +135,7 @@ mod tests {
         {
             let grid = Grid::new(padded, most, halo, align);
             let mut seen = vec![0; padded.0 * padded.1];
-            for core in grid.cores() {
+            for core in grid.cores(grid.whole()) {
                 let window = grid.window(core);
                 assert!([window.x, window.y, window.width, window.height].iter().all(|at| at.is_multiple_of(align)));
                 assert!(window.x + window.width <= padded.0 && window.y + window.height <= padded.1);
@@ -157,7 +163,10 @@ mod tests {
 
     #[test]
     fn some_windows_are_half_or_fewer_where_there_are_many_and_all_where_there_are_few() {
-        let some = |cores: usize| Grid::new((256 * cores, 256 * cores), 288, 16, 16).some(9, 64).len();
+        let some = |cores: usize| {
+            let grid = Grid::new((256 * cores, 256 * cores), 288, 16, 16);
+            grid.some(&grid.cores(grid.whole()).collect::<Vec<_>>(), 9, 64).len()
+        };
         assert_eq!([24, 16, 8, 5, 3].map(some), [72, 64, 32, 13, 9]);
     }
 }

@@ -32,6 +32,8 @@ pub enum Command {
     Translate(TranslateArgs),
     /// Translate georeferenced pictures or tiles to map tiles
     Tiles(Box<TilesArgs>),
+    /// Make polygons of a map picture, as GeoJSON
+    Digitize(DigitizeArgs),
     /// Show exported tiles in a browser
     Serve(ServeArgs),
     /// Score a trained model on pairs
@@ -357,6 +359,9 @@ pub struct TilesArgs {
     /// Folder for z/x/y tiles, or a file that ends in .mbtiles or .pmtiles
     #[arg(long, short, value_name = "OUT", required = true)]
     pub output: Option<PathBuf>,
+    /// Also write the tiles of the inputs as they are, to compare with
+    #[arg(long, value_name = "OUT")]
+    pub source_tiles: Option<PathBuf>,
     #[command(flatten)]
     pub export: ExportArgs,
     /// Folder of the unfinished work, with which a run that was stopped goes on [default: OUT.work]
@@ -431,6 +436,34 @@ pub struct TilesMergeArgs {
     /// Replace an export of something else
     #[arg(long)]
     pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DigitizeArgs {
+    /// Map picture: a GeoTIFF, or a picture with a world file
+    #[arg(value_name = "MAP")]
+    pub map: PathBuf,
+    /// GeoJSON file to be made
+    #[arg(long, short, value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Classes and their colours: a TOML file, or town or maps for those that come with p2p
+    #[arg(long, value_name = "PALETTE", default_value = "town")]
+    pub classes: String,
+    /// Coordinate system of pictures that do not say theirs, for example EPSG:3857
+    #[arg(long, value_name = "EPSG:N", value_parser = parse_epsg)]
+    pub src_crs: Option<u16>,
+    /// Each pixel gets the class that most have that are at most so many pixels away
+    #[arg(long, value_name = "PX", default_value_t = 2)]
+    pub mode_radius: usize,
+    /// Regions of fewer pixels go to their neighbours, where the palette says nothing else
+    #[arg(long, value_name = "PIXELS", default_value_t = 64)]
+    pub min_area: u32,
+    /// How far borders may be moved to have fewer corners, in pixels
+    #[arg(long, value_name = "PX", default_value_t = 1.5)]
+    pub tolerance: f64,
+    /// Put all polygons of a class into one feature
+    #[arg(long)]
+    pub merge_classes: bool,
 }
 
 #[derive(Args, Debug)]

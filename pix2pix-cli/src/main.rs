@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(*args, &printer),
         Command::Translate(args) => commands::translate::run(&args, &printer),
         Command::Tiles(args) => commands::tiles::run(*args, &printer),
+        Command::Digitize(args) => commands::digitize::run(&args, &printer),
         Command::Serve(args) => commands::serve::run(&args, &printer),
         Command::Evaluate(args) => commands::evaluate::run(&args, &printer),
         Command::Check(args) => commands::check::run(&args, &printer),

@@ -119,16 +119,17 @@ impl TileProgress {
         }
         self.told = Some(Instant::now());
         match self.how {
-            How::Json => line(
-                &json!({
+            How::Json => {
+                let told = json!({
                     "event": self.what, "unit": self.unit, "done": whole, "total": all,
                     "seconds": (seconds * 10.0).round() / 10.0, "per_second": (rate * 100.0).round() / 100.0,
                     "seconds_left": left.round(),
-                })
-                .to_string(),
-            ),
+                });
+                line(&told.to_string());
+            }
             How::Lines if seconds > 5.0 => {
-                line(&format!("{}: {whole} of {all} {}, {rate:.1}/s, {} left", self.what, self.unit, duration(left)))
+                let left = duration(left);
+                line(&format!("{}: {whole} of {all} {}, {rate:.1}/s, {left} left", self.what, self.unit));
             }
             _ => {}
         }

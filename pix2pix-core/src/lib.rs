@@ -21,3 +21,4 @@ pub mod seed;
 pub mod tiles;
 pub mod train;
 pub mod translate;
+pub mod vector;

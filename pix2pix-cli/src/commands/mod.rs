@@ -5,6 +5,7 @@ pub mod check;
 pub mod datasets;
 pub mod demo;
 pub mod devices;
+pub mod digitize;
 pub mod evaluate;
 pub mod serve;
 pub mod synth;

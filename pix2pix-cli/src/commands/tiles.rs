@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, Result, bail};
 use pix2pix_core::{
-    pixel::encode::write_whole,
+    pixel::{PixelError, encode::write_whole},
     region::{self, Export, Mosaic, Plan, RegionError, RegionOptions, Shard, Work},
     tiles::{self, Kind, Scheme, TileFormat},
     translate::{TranslateError, Translator},
@@ -40,58 +39,91 @@ pub fn run(args: TilesArgs, printer: &Printer) -> Result<ExitCode> {
     }
 }
 
-/// From inputs to an export.
+/// From inputs to exports: of the translation, and of the inputs themselves where that is asked for.
 fn all(args: &TilesArgs, printer: &Printer) -> Result<ExitCode> {
-    let (given, Some(output)) = (&args.region, &args.output) else {
+    let Some(output) = &args.output else {
         bail!("p2p tiles takes --output");
     };
     let signals = Signals::listen()?;
-    let work = Work::new(&args.work.clone().unwrap_or_else(|| beside(output)));
-    let translator = model::load(&given.model)?;
+    let translator = model::load(&args.region.model)?;
+    let exports = [(Some(output), args.work.clone(), false), (args.source_tiles.as_ref(), None, true)];
+    for (output, work, untranslated) in exports {
+        let Some(output) = output else { continue };
+        let options = RegionOptions { untranslated, ..options(&args.region) };
+        let work = Work::new(&work.unwrap_or_else(|| beside(output)));
+        let told = (args.progress, printer, &signals);
+        if let Some(code) = one(args, (output, work), (&translator, &options), told)? {
+            return Ok(code);
+        }
+    }
+    if let Some(source) = &args.source_tiles {
+        finish_folder(output, Some(source))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One export; an exit code where it did not come about.
+fn one(
+    args: &TilesArgs,
+    (output, work): (&Path, Work),
+    (translator, options): (&Translator, &RegionOptions),
+    (how, printer, signals): Told<'_>,
+) -> Result<Option<ExitCode>> {
     if args.fresh {
         remove(&work)?;
     }
+    let began = work.plan()?.is_some();
     work.make()?;
     let lock = work.lock("work")?;
-    let Some((plan, mosaic)) = planned(given, &work, &translator, (args.progress, printer, &signals))? else {
-        return Ok(signals.exit_code());
+    let planned = planned(&args.region.inputs, &work, (translator, options), (how, printer, signals));
+    if !began && !matches!(planned, Ok(Some(_))) {
+        // Nothing was begun, nothing is left.
+        drop(lock);
+        work.remove()?;
+        planned?;
+        return Ok(Some(signals.exit_code()));
+    }
+    let Some((plan, mosaic)) = planned? else {
+        return Ok(Some(signals.exit_code()));
     };
-    if let Some(found) = already(output)? {
-        if found == plan.fingerprint {
+    let end = |work: Work, lock: fs::File| {
+        drop(lock);
+        if args.keep_work { Ok(()) } else { work.remove() }
+    };
+    match already(output)? {
+        Some(found) if found == plan.fingerprint => {
             printer.say(&format!("{} is up to date", output.display()));
-            drop(lock);
-            if !args.keep_work {
-                work.remove()?;
-            }
-            finish_folder(output)?;
-            return Ok(ExitCode::SUCCESS);
+            end(work, lock)?;
+            finish_folder(output, None)?;
+            return Ok(None);
         }
-        if !args.fresh {
-            let error = RegionError::Fingerprint { path: output.clone(), found, expected: plan.fingerprint };
+        Some(found) if !args.fresh => {
+            if !began {
+                end(work, lock)?;
+            }
+            let error = RegionError::Fingerprint { path: output.to_owned(), found, expected: plan.fingerprint };
             return Err(error.into());
         }
+        _ => {}
     }
-    let done = blocks(&plan, Shard::ALL, (&translator, &mosaic), &work, (args.progress, printer, &signals))?;
-    let failed = match done {
+    let told = (how, printer, signals);
+    match blocks(&plan, Shard::ALL, (translator, &mosaic), &work, told)? {
         Done::Stopped => {
             printer.say("stopped; the same command goes on from here");
-            return Ok(signals.exit_code());
+            return Ok(Some(signals.exit_code()));
         }
-        Done::Failed(failed) => failed,
-    };
-    if !failed.is_empty() {
-        list(&plan, &failed);
-        return Ok(ExitCode::FAILURE);
+        Done::Failed(failed) if !failed.is_empty() => {
+            list(&plan, &failed);
+            return Ok(Some(ExitCode::FAILURE));
+        }
+        Done::Failed(_) => {}
     }
-    let Some(count) = merged(&work, &plan, output, &args.export, (printer, &signals))? else {
-        return Ok(signals.exit_code());
+    let Some(count) = merged(&work, &plan, output, &args.export, (printer, signals))? else {
+        return Ok(Some(signals.exit_code()));
     };
-    drop(lock);
-    if !args.keep_work {
-        work.remove()?;
-    }
+    end(work, lock)?;
     printer.say(&format!("{count} tiles, zooms {}..{}: {}", plan.min_zoom(), plan.world.zoom, output.display()));
-    Ok(ExitCode::SUCCESS)
+    Ok(None)
 }
 
 fn plan(args: &TilesPlanArgs, printer: &Printer) -> Result<ExitCode> {
@@ -103,12 +135,14 @@ fn plan(args: &TilesPlanArgs, printer: &Printer) -> Result<ExitCode> {
     }
     work.make()?;
     let _lock = work.lock("work")?;
-    let Some((plan, _)) = planned(&args.region, &work, &translator, (args.progress, printer, &signals))? else {
+    let Some((plan, _)) =
+        planned(&args.region.inputs, &work, (&translator, &options(&args.region)), (args.progress, printer, &signals))?
+    else {
         return Ok(signals.exit_code());
     };
     printer.say(&format!(
         "{} tiles in {} blocks at zoom {}: {}",
-        plan.num_tiles,
+        plan.num_tiles(0..plan.blocks.len()),
         plan.blocks.len(),
         plan.world.zoom,
         work.root().display()
@@ -187,9 +221,9 @@ type Told<'a> = (ProgressArg, &'a Printer, &'a Signals);
 
 /// The plan of these arguments, from the folder of the work where it is the same. `None` when told to stop.
 fn planned(
-    args: &RegionArgs,
+    inputs: &[PathBuf],
     work: &Work,
-    translator: &Translator,
+    (translator, options): (&Translator, &RegionOptions),
     (how, printer, signals): Told<'_>,
 ) -> Result<Option<(Plan, Mosaic)>> {
     let known = work.plan()?;
@@ -199,7 +233,7 @@ fn planned(
         told.tell(done as f64, total as f64);
         signals.go_on()
     };
-    let planned = region::plan(&args.inputs, translator, &options(args), known, &mut progress);
+    let planned = region::plan(inputs, translator, options, known, &mut progress);
     told.end();
     let (plan, mosaic) = match planned {
         Err(RegionError::Translate(TranslateError::Stopped)) => return Ok(None),
@@ -238,6 +272,7 @@ fn options(args: &RegionArgs) -> RegionOptions {
         test_mode: test_mode.into(),
         precision: precision.into(),
         exact: args.seams == TileSeamsArg::Exact,
+        untranslated: false,
         window: args.max_window,
         block: args.block_size,
     }
@@ -259,18 +294,22 @@ fn blocks(
     (how, printer, signals): Told<'_>,
 ) -> Result<Done> {
     let range = shard.blocks(plan.blocks.len());
-    let (first, count) = (range.start, range.len());
-    let todo = range.map(|number| Ok((number, work.has(plan, number)?)));
+    let todo = range.clone().map(|number| Ok((number, work.has(plan, number)?)));
     let todo = todo.collect::<Result<Vec<_>, RegionError>>()?;
-    let tiles = plan.num_tiles as f64 * count as f64 / plan.blocks.len() as f64;
+    let total = plan.num_tiles(range) as f64;
+    let of = |number: usize| f64::from(plan.blocks[number].tiles);
+    let mut done = todo.iter().filter(|(_, done)| *done).map(|(number, _)| of(*number)).sum::<f64>();
     let mut told = TileProgress::new(how, printer, "translating", "tiles");
+    told.skip(done);
     let mut failed = Vec::new();
-    told.skip(todo.iter().filter(|(_, done)| *done).count() as f64 / count.max(1) as f64 * tiles);
-    let mut done = todo.iter().filter(|(_, done)| *done).count();
     for (number, _) in todo.into_iter().filter(|(_, done)| !done) {
-        let mut progress = |windows: usize, of: usize| {
-            let part = windows as f64 / of.max(1) as f64;
-            told.tell((done as f64 + part) / count as f64 * tiles, tiles);
+        if signals.go_on().is_break() {
+            told.end();
+            return Ok(Done::Stopped);
+        }
+        let mut progress = |windows: usize, of_windows: usize| {
+            let part = windows as f64 / of_windows.max(1) as f64;
+            told.tell(done + part * of(number), total);
             signals.go_on()
         };
         match region::translate(plan, number, model, work, &mut progress) {
@@ -280,20 +319,15 @@ fn blocks(
                 return Ok(Done::Stopped);
             }
             // Where the disk is full, the next block will not fit either.
-            Err(error @ RegionError::Pixel(pix2pix_core::pixel::PixelError::Write { .. })) => {
+            Err(error @ RegionError::Pixel(PixelError::Write { .. })) => {
                 told.end();
                 return Err(error.into());
             }
             Err(error) => failed.push((number, error)),
         }
-        done += 1;
-        if signals.go_on() == ControlFlow::Break(()) && done < count {
-            told.end();
-            return Ok(Done::Stopped);
-        }
+        done += of(number);
     }
     told.end();
-    debug_assert!(first <= plan.blocks.len());
     Ok(Done::Failed(failed))
 }
 
@@ -346,7 +380,7 @@ fn merged(
         Err(error) => Err(error.into()),
         Ok(count) => {
             describe(output, &export, plan)?;
-            finish_folder(output)?;
+            finish_folder(output, None)?;
             Ok(Some(count))
         }
     }
@@ -364,15 +398,38 @@ fn describe(output: &Path, export: &Export, plan: &Plan) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The page of a folder, which needs no server.
-fn finish_folder(output: &Path) -> Result<()> {
-    if Kind::of(output) != Kind::Folder {
+/// The page of a folder, which needs no server; with the tiles of the inputs where both are folders.
+fn finish_folder(output: &Path, source: Option<&Path>) -> Result<()> {
+    if Kind::of(output) != Kind::Folder || source.is_some_and(|source| Kind::of(source) != Kind::Folder) {
         return Ok(());
     }
-    let metadata = tiles::open(output)?.metadata().clone();
-    let address = format!("{{z}}/{{x}}/{{y}}.{}", metadata.format.ending());
-    let page = Page { map: Some((metadata, address)), ..Default::default() };
+    let layer = |folder: &Path, from: &str| -> Result<_> {
+        let metadata = tiles::open(folder)?.metadata().clone();
+        let address = format!("{from}{{z}}/{{x}}/{{y}}.{}", metadata.format.ending());
+        Ok((metadata, address))
+    };
+    let source = source.map(|source| layer(source, &way(output, source)?)).transpose()?;
+    let page = Page { map: Some(layer(output, "")?), source, ..Default::default() };
     Ok(write_whole(&output.join("index.html"), page.html().as_bytes())?)
+}
+
+/// The relative address of one folder from another, with a slash at its end.
+fn way(from: &Path, to: &Path) -> Result<String> {
+    let whole = |path: &Path| path.canonicalize().with_context(|| format!("cannot find {}", path.display()));
+    let (from, to) = (whole(from)?, whole(to)?);
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = "../".repeat(from.components().count() - shared);
+    let down = to.components().skip(shared).map(|part| format!("{}/", encoded(&part.as_os_str().to_string_lossy())));
+    Ok(up + &down.collect::<String>())
+}
+
+/// A name as it stands in an address (RFC 3986).
+fn encoded(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 /// The fingerprint of an export that stands there.

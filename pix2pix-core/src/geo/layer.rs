@@ -147,7 +147,14 @@ impl Layer {
 
     /// Whether there may be anything in some of the map's pixels.
     pub fn holds(&self, world: World, part: Rect) -> bool {
-        self.needed(&self.places(world, part), 0.0).is_some_and(|needed| self.pixels.holds(needed))
+        let along = |start: usize, length: usize, at: usize| start as f64 + (length * at) as f64 / STEP as f64;
+        let outline = (0..=STEP).flat_map(|row| (0..=STEP).map(move |column| (column, row)));
+        let outline = outline.filter_map(|(column, row)| {
+            let place = [along(part.x, part.width, column), along(part.y, part.height, row)];
+            self.crs.from_mercator(world.to_mercator(place)).map(|place| self.to_pixel(place))
+        });
+        // What is touched by rounding alone is not.
+        self.needed(outline, -1e-6).is_some_and(|needed| self.pixels.holds(needed))
     }
 
     /// Draws some of the map's pixels.
@@ -161,7 +168,7 @@ impl Layer {
         while let Some(piece) = pending.pop() {
             let places = self.places(world, piece);
             let reach = places.scale.max(1.0);
-            let Some(needed) = self.needed(&places, reach) else {
+            let Some(needed) = self.needed(places.nodes.iter().copied(), reach) else {
                 continue;
             };
             if needed.width * needed.height > MOST_READ && piece.width.max(piece.height) > 1 {
@@ -200,17 +207,19 @@ impl Layer {
         Places { columns, nodes, scale }
     }
 
-    /// The part of the picture that some places need.
-    fn needed(&self, places: &Places, reach: f64) -> Option<Rect> {
+    /// The part of the picture that some of its places need.
+    fn needed(&self, places: impl Iterator<Item = [f64; 2]>, reach: f64) -> Option<Rect> {
         let (width, height) = self.pixels.size();
-        let range = |axis: usize, side: usize| {
-            let along = places.nodes.iter().map(|node| node[axis]).filter(|at| at.is_finite());
-            let (least, largest) =
-                along.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, largest), at| (least.min(at), largest.max(at)));
+        let nothing = [f64::INFINITY, f64::NEG_INFINITY];
+        let [x, y] =
+            places.filter(|place| place.iter().all(|at| at.is_finite())).fold([nothing; 2], |ranges, place| {
+                [0, 1].map(|axis| [ranges[axis][0].min(place[axis]), ranges[axis][1].max(place[axis])])
+            });
+        let range = |[least, largest]: [f64; 2], side: usize| {
             let (least, largest) = ((least - reach).floor().max(0.0), (largest + reach).ceil().min(side as f64));
-            (least < largest).then(|| (least as usize, (largest - least) as usize))
+            (least < largest).then_some((least as usize, (largest - least) as usize))
         };
-        let ((x, width), (y, height)) = (range(0, width)?, range(1, height)?);
+        let ((x, width), (y, height)) = (range(x, width)?, range(y, height)?);
         Some(Rect { x, y, width, height })
     }
 }

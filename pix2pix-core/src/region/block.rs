@@ -9,7 +9,7 @@ use super::{
     work::{BlockTiles, Work},
 };
 use crate::{
-    pixel::{Canvas, Picture, PixelError, Planes, Rect, Samples, Sink},
+    pixel::{Picture, PixelError, Planes, Rect, Samples, Sink},
     tiles::{TileCoord, TilePicture, encode},
     translate::{Parts, Translator},
 };
@@ -66,14 +66,15 @@ fn picture(
     let Some(part) = filled(part, &source, plan.world.tile.max(translator.multiple())) else {
         return Ok(None);
     };
-    let (width, height) = mosaic.size();
-    let mut sink = Colors { part, picture: TilePicture::empty(part.width, part.height) };
-    let parts = Parts { canvas: &drawn, ..parts };
-    assert!(part.x + part.width <= width && part.y + part.height <= height, "{part:?} lies within the mosaic");
-    parts.translate(part, &plan.statistics, &mut sink, progress)?;
-    // Nothing stays nothing.
-    let mut picture = sink.picture;
     let source = drawn.picture.part(part.x - reach.x, part.y - reach.y, part.width, part.height);
+    let mut picture = if plan.options.untranslated {
+        source.clone()
+    } else {
+        let mut sink = Colors { part, picture: TilePicture::empty(part.width, part.height) };
+        Parts { canvas: &drawn, ..parts }.translate(part, &plan.statistics, &mut sink, progress)?;
+        sink.picture
+    };
+    // Nothing stays nothing.
     let data = mosaic.within(mosaic.data()).expect("a mosaic holds its data");
     for y in 0..part.height {
         let row = source.pixels()[y * part.width..][..part.width].iter();

@@ -115,7 +115,7 @@ impl Inputs {
             let pixels: Box<dyn Pixels> = match source {
                 Source::Raster(raster) => {
                     let range = range.clone().filter(|_| raster.bits() == 16);
-                    Box::new(Imagery::new(raster, channels, &how(range))?)
+                    Box::new(Imagery::new(*raster, channels, &how(range))?)
                 }
                 Source::Picture(picture) => Box::new(Whole(picture.to_u8().to_channels(3))),
                 Source::Tiles(tiles) => tiles,
@@ -127,7 +127,7 @@ impl Inputs {
 }
 
 enum Source {
-    Raster(Raster),
+    Raster(Box<Raster>),
     Picture(Picture),
     Tiles(Box<TilePixels>),
 }
@@ -153,7 +153,7 @@ impl Opened {
         let (source, own) = if ending == "tif" || ending == "tiff" {
             let raster = Raster::open(&path)?;
             let own = raster.georeference().clone();
-            (Source::Raster(raster), Some(own))
+            (Source::Raster(Box::new(raster)), Some(own))
         } else {
             (Source::Picture(read_picture(&path, &DecodeOptions::default())?), None)
         };

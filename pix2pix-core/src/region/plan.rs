@@ -19,7 +19,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Pictures of at most so many pixels give statistics everywhere.
 const SMALL: usize = 4608 * 4608;
 /// Larger ones in so many squares of this side.
-const SAMPLED: (usize, usize) = (4, 2048);
+const SAMPLED: (usize, usize) = (9, 1024);
 
 /// What is made of a region, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct RegionOptions {
     pub precision: Precision,
     /// Statistics from all windows, and context as far as the network reaches.
     pub exact: bool,
+    /// Leave the network out: tiles of the inputs as they are, for comparing.
+    pub untranslated: bool,
     /// Longest side of a window, in pixels.
     pub window: usize,
     /// Side of a block, in pixels: a power of two.
@@ -65,6 +67,7 @@ impl Default for RegionOptions {
             test_mode: TestMode::Image,
             precision: Precision::F32,
             exact: false,
+            untranslated: false,
             window: 1024,
             block: 4096,
         }
@@ -109,6 +112,8 @@ pub struct Block {
     pub x: u32,
     /// Row.
     pub y: u32,
+    /// Its tiles at the largest zoom that may hold something.
+    pub tiles: u32,
 }
 
 /// A plan: what is translated, how, and in which blocks.
@@ -133,8 +138,6 @@ pub struct Plan {
     pub world: World,
     /// West, south, east and north in degrees.
     pub bounds: [f64; 4],
-    /// Number of tiles at the largest zoom that may hold something.
-    pub num_tiles: usize,
     /// Blocks with something in them, along the Hilbert curve.
     pub blocks: Vec<Block>,
     /// Moments of the norms.
@@ -145,6 +148,11 @@ impl Plan {
     /// The smallest zoom.
     pub fn min_zoom(&self) -> u8 {
         self.options.zooms.map_or(0, |(least, _)| least)
+    }
+
+    /// Number of tiles at the largest zoom that may hold something, of some blocks.
+    pub fn num_tiles(&self, blocks: std::ops::Range<usize>) -> usize {
+        self.blocks[blocks].iter().map(|block| block.tiles as usize).sum()
     }
 
     /// How many zooms below the largest a block is one tile.
@@ -235,14 +243,17 @@ pub fn plan(
     {
         return Ok((known, mosaic));
     }
-    let (blocks, num_tiles) = blocks(&mosaic, &options, world);
+    let blocks = blocks(&mosaic, &options, world);
     if blocks.is_empty() {
         return Err(RegionError::Nothing { zoom: world.zoom });
     }
     let part_options = options.parts();
     let parts = Parts { translator, canvas: &mosaic, options: &part_options };
-    let statistics =
-        parts.statistics(&sampled(&mosaic, &options, world, (&blocks, translator.multiple())), progress)?;
+    let statistics = if options.untranslated {
+        Statistics::default()
+    } else {
+        parts.statistics(&sampled(&mosaic, &options, world, (&blocks, translator.multiple())), progress)?
+    };
     let plan = Plan {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -254,7 +265,6 @@ pub fn plan(
         bounds: world.bounds(data),
         options,
         world,
-        num_tiles,
         blocks,
         statistics,
     };
@@ -267,26 +277,24 @@ fn fingerprint(model: &str, options: &RegionOptions, inputs: &[Input]) -> String
     blake3::hash(all.to_string().as_bytes()).to_hex().to_string()
 }
 
-/// Blocks that may hold something, and the number of their tiles that may.
-fn blocks(mosaic: &Mosaic, options: &RegionOptions, world: World) -> (Vec<Block>, usize) {
+/// Blocks that may hold something, along the Hilbert curve.
+fn blocks(mosaic: &Mosaic, options: &RegionOptions, world: World) -> Vec<Block> {
     let (data, side) = (mosaic.data(), world.tile << levels(options, world));
     let mut blocks = Vec::new();
-    let mut num_tiles = 0;
     for y in data.y / side..(data.y + data.height).div_ceil(side) {
         for x in data.x / side..(data.x + data.width).div_ceil(side) {
-            let block = Block { x: x as u32, y: y as u32 };
+            let block = Block { x: x as u32, y: y as u32, tiles: 0 };
             let all = of_block(options, world, block);
             if !mosaic.holds(all) {
                 continue;
             }
             let tiles = tiles_of(all, world.tile).filter(|tile| mosaic.within(*tile).is_some() && mosaic.holds(*tile));
-            num_tiles += tiles.count();
-            blocks.push(block);
+            blocks.push(Block { tiles: tiles.count() as u32, ..block });
         }
     }
     let zoom = world.zoom - levels(options, world);
     blocks.sort_by_key(|block| TileCoord { z: zoom, x: block.x, y: block.y }.hilbert());
-    (blocks, num_tiles)
+    blocks
 }
 
 /// The tiles of a part that begins and ends with tiles, row by row.

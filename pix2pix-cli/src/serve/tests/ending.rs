@@ -20,8 +20,8 @@ fn a_port_in_use_is_named() {
     let address = other.local_addr().expect("an address");
     let error = run(site(), address, |_| panic!("the port is taken")).expect_err("an error");
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
-    let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).expect("a cause");
-    assert_eq!(cause.kind(), io::ErrorKind::AddrInUse);
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).expect("a cause");
+    assert_eq!(cause.kind(), std::io::ErrorKind::AddrInUse);
 }
 
 #[test]

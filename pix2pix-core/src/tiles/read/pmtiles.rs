@@ -143,7 +143,7 @@ impl PmTiles {
                 if level == 4 {
                     return Err("its directories go in circles".into());
                 }
-                self.list(&*self.leaf(*entry)?, zoom, level + 1, to)?;
+                self.list(&self.leaf(*entry)?, zoom, level + 1, to)?;
                 continue;
             }
             for id in entry.id..entry.id.saturating_add(entry.run.into()) {

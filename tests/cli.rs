@@ -1,67 +1,11 @@
 //! The binary as a user runs it.
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::Duration,
-};
+mod place;
+
+use std::{fs, io::Write, path::Path, process::Stdio, time::Duration};
 
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
-
-/// A folder of its own, and the binary run in it.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
-        command.current_dir(self.0.path()).args(words.split_whitespace()).env_remove("P2P_MODEL");
-        command
-    }
-
-    fn run(&self, words: &str) -> Output {
-        let output = self.command(words).output().expect("the binary runs");
-        assert!(!text(&output.stderr).contains("panicked"), "{words}: {}", text(&output.stderr));
-        output
-    }
-
-    /// Runs and expects success; gives what was written to stdout.
-    fn good(&self, words: &str) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    /// Runs and expects failure; gives what was written to stderr.
-    fn bad(&self, words: &str) -> String {
-        let output = self.run(words);
-        assert_eq!(output.status.code(), Some(1), "{words}: {}", text(&output.stdout));
-        text(&output.stderr)
-    }
-
-    /// Twelve pairs of towns, 32 pixels wide, and a run of a tiny network on them.
-    fn with_run(steps: u64) -> Self {
-        let place = Self::new();
-        place.good("synth --count 12 --size 32 --out town");
-        place.good(&format!("{TRAIN} --pairs town --steps {steps} --name run"));
-        place
-    }
-}
-
-const TRAIN: &str = "train --size 32 --width 4 --num-layers 1 --seed 3";
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use place::{Place, TRAIN, text};
 
 fn noise(width: u32, height: u32) -> RgbImage {
     ImageBuffer::from_fn(width, height, |x, y| Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x * y) % 256) as u8]))
@@ -431,7 +375,7 @@ fn large_pictures_go_in_windows_and_keep_their_place() {
     assert_eq!(numbers("whole.pgw"), numbers("back.pgw"));
     for (words, expected) in [
         ("translate out.tif -o x.tif --bands 1,2", "has 3 bands without alpha, the model takes 3, asked for 1,2"),
-        ("translate out.tif -o x.tif --src-crs EPSG:3857", "says EPSG:32633, --src-crs says EPSG:3857"),
+        ("translate out.tif -o x.tif --src-crs EPSG:3857", "says EPSG:32633, asked for is EPSG:3857"),
         ("translate in.png -o x.png --max-window 20", "needs windows of at least"),
         ("translate in.png -o x.png --max-window 128 --test-mode paper", "hint: "),
     ] {

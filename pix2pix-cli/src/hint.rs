@@ -5,6 +5,8 @@ use pix2pix_core::{
     geo::GeoError,
     networks::NetworkError,
     pairs::PairsError,
+    region::RegionError,
+    tiles::TileError,
     train::TrainError,
     translate::TranslateError,
 };
@@ -18,8 +20,18 @@ pub fn for_error(error: &anyhow::Error) -> Option<String> {
         let network = || cause.downcast_ref::<NetworkError>().and_then(for_network);
         let full = || cause.downcast_ref::<std::io::Error>().and_then(for_io);
         let translate = || cause.downcast_ref::<TranslateError>().and_then(for_translate);
+        let region = || cause.downcast_ref::<RegionError>().and_then(for_region);
+        let tile = || cause.downcast_ref::<TileError>().and_then(for_tile);
         let geo = || cause.downcast_ref::<GeoError>().and_then(for_geo);
-        train.or_else(translate).or_else(geo).or_else(pairs).or_else(device).or_else(network).or_else(full)
+        train
+            .or_else(translate)
+            .or_else(region)
+            .or_else(tile)
+            .or_else(geo)
+            .or_else(pairs)
+            .or_else(device)
+            .or_else(network)
+            .or_else(full)
     })
 }
 
@@ -52,6 +64,28 @@ fn for_translate(error: &TranslateError) -> Option<String> {
             Some("use --test-mode image or running, or a larger --max-window".into())
         }
         TranslateError::SmallWindow { .. } => Some("give a larger --max-window, or none".into()),
+        _ => None,
+    }
+}
+
+fn for_region(error: &RegionError) -> Option<String> {
+    let hint = match error {
+        RegionError::Fingerprint { .. } => "--fresh throws away what was made before; or give another -o or --work",
+        RegionError::NoPlace { .. } => "put a world file beside it, and name its coordinate system with --src-crs",
+        RegionError::NoSystem { .. } => "name it with --src-crs, for example --src-crs EPSG:3857",
+        RegionError::Incomplete { .. } => "run the shards that are missing: p2p tiles run WORK --shard I/N",
+        RegionError::InUse { .. } => "wait for it to end, or give another --work",
+        RegionError::Geo(error) => return for_geo(error),
+        RegionError::Tile(error) => return for_tile(error),
+        RegionError::Translate(error) => return for_translate(error),
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn for_tile(error: &TileError) -> Option<String> {
+    match error {
+        TileError::NoTiles { .. } => Some("GeoTIFF files are given one by one, folders are for tiles".into()),
         _ => None,
     }
 }

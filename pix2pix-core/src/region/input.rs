@@ -150,19 +150,17 @@ impl Opened {
             let (transform, crs) = (tiles.transform(), Crs::from_epsg(MERCATOR)?);
             return Ok(Self { path, source: Source::Tiles(tiles), transform, crs });
         }
-        let (source, own) = if ending == "tif" || ending == "tiff" {
-            let raster = Raster::open(&path)?;
-            let own = raster.georeference().clone();
-            (Source::Raster(Box::new(raster)), Some(own))
-        } else {
-            (Source::Picture(read_picture(&path, &DecodeOptions::default())?), None)
-        };
-        let place = place_of(&path, own.as_ref(), options.src_crs)?;
+        let raster = if ending == "tif" || ending == "tiff" { Some(Box::new(Raster::open(&path)?)) } else { None };
+        let place = place_of(&path, raster.as_ref().map(|raster| raster.georeference()), options.src_crs)?;
         let Some(transform) = place.transform() else {
             return Err(RegionError::NoPlace { path });
         };
         let Some(epsg) = place.epsg() else {
             return Err(RegionError::NoSystem { path });
+        };
+        let source = match raster {
+            Some(raster) => Source::Raster(raster),
+            None => Source::Picture(read_picture(&path, &DecodeOptions::default())?),
         };
         Ok(Self { path, source, transform, crs: Crs::from_epsg(epsg)? })
     }

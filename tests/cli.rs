@@ -2,7 +2,13 @@
 
 mod place;
 
-use std::{fs, io::Write, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use place::{Place, TRAIN, text};
@@ -420,7 +426,7 @@ fn bench_measures_forward_step_phases_loader_and_memory() {
 fn the_demo_does_the_whole_job() {
     let place = Place::new();
     let report = place.good("demo --steps 3 --size 32 --out runs/demo");
-    let page = fs::read_to_string(place.0.path().join(report.trim())).expect("a report");
+    let page = fs::read_to_string(place.path(report.trim())).expect("a report");
     assert!(page.contains("Translated, never seen in training"));
     assert_eq!(fs::read_dir(place.path("runs/demo/translated")).expect("a folder").count(), 6);
     assert!(place.good("datasets maps").contains("datasets/download.sh maps"));

@@ -14,7 +14,11 @@ const OF_FILES: &[&str] = &[
     "crate::translate",
 ];
 /// What translation must not name.
-const OF_TRANSLATION: &[&str] = &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo"];
+const OF_TRANSLATION: &[&str] =
+    &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::geo", "crate::tiles", "crate::region"];
+/// What tiles must not name.
+const OF_TILES: &[&str] =
+    &["burn", "crate::geo", "crate::region", "crate::networks", "crate::train", "crate::translate"];
 /// A room, and the rooms of the core that it must not name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pixel", OF_FILES),
@@ -45,6 +49,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("translate.rs", OF_TRANSLATION),
     ("translate", OF_TRANSLATION),
     ("geo", OF_FILES),
+    ("tiles", OF_TILES),
+    ("vector", OF_FILES),
+    ("region", &["crate::train", "crate::loss", "crate::pairs", "crate::evaluate", "crate::networks"]),
     ("evaluate.rs", &["crate::train", "crate::loss"]),
     ("agreement.rs", &["crate::translate", "crate::evaluate", "crate::checkpoint"]),
 ];

@@ -48,30 +48,30 @@ fn wait_for_blocks(place: &Place, work: &str, count: usize) {
 #[test]
 fn a_picture_becomes_a_folder_of_tiles_with_a_page_or_an_archive() {
     let place = scene();
-    let said = place.run(&format!("{TILES} -o town --source-tiles source --attribution nobody"));
-    assert!(said.status.success() && text(&said.stderr).contains("tiles, zooms 11..14: town"), "{said:?}");
-    assert!(!place.path("town.work").exists() && !place.path("source.work").exists());
-    let page = fs::read_to_string(place.path("town/index.html")).expect("a page");
+    let said = place.run(&format!("{TILES} -o map --source-tiles source --attribution nobody"));
+    assert!(said.status.success() && text(&said.stderr).contains("tiles, zooms 12..14: map"), "{said:?}");
+    assert!(!place.path("map.work").exists() && !place.path("source.work").exists());
+    let page = fs::read_to_string(place.path("map/index.html")).expect("a page");
     assert!(page.contains("{z}/{x}/{y}.png") && page.contains("../source/{z}/{x}/{y}.png") && page.contains("nobody"));
     let json: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(place.path("town/tilejson.json")).expect("TileJSON")).expect("JSON");
-    assert_eq!((&json["minzoom"], &json["maxzoom"]), (&11.into(), &14.into()));
+        serde_json::from_str(&fs::read_to_string(place.path("map/tilejson.json")).expect("TileJSON")).expect("JSON");
+    assert_eq!((&json["minzoom"], &json["maxzoom"]), (&12.into(), &14.into()));
     assert_eq!(json["tiles"][0], "{z}/{x}/{y}.png");
     // The same again is done already; another option is refused, with both fingerprints.
-    let again = place.run(&format!("{TILES} -o town"));
-    assert!(text(&again.stderr).contains("town is up to date"), "{again:?}");
-    let refused = place.bad(&format!("{TILES} -o town --format webp"));
+    let again = place.run(&format!("{TILES} -o map"));
+    assert!(text(&again.stderr).contains("map is up to date"), "{again:?}");
+    let refused = place.bad(&format!("{TILES} -o map --format webp"));
     assert!(refused.contains(json["fingerprint"].as_str().expect("text")) && refused.contains("hint: --fresh"));
-    place.good(&format!("{TILES} -o town --format webp --fresh"));
-    assert!(fs::read_to_string(place.path("town/tilejson.json")).expect("TileJSON").contains("webp"));
+    place.good(&format!("{TILES} -o map --format webp --fresh"));
+    assert!(fs::read_to_string(place.path("map/tilejson.json")).expect("TileJSON").contains("webp"));
     // As an archive, with TileJSON beside it; from south in a folder; 512 pixels.
-    place.good(&format!("{TILES} -o town.pmtiles --format jpeg"));
-    assert!(place.path("town.tilejson.json").is_file());
+    place.good(&format!("{TILES} -o map.pmtiles --format jpeg"));
+    assert!(place.path("map.tilejson.json").is_file());
     place.good(&format!("{TILES} -o south --tms --tile-size 512 --block-size 512"));
     let south = fs::read_to_string(place.path("south/tilejson.json")).expect("TileJSON");
     assert!(south.contains("\"tms\"") && south.contains("\"tile_size\": 512"), "{south}");
     // Tiles become tiles.
-    place.good("tiles town.pmtiles -o again.mbtiles --block-size 256 --zoom 12..14");
+    place.good("tiles map.pmtiles -o again.mbtiles --block-size 256 --zoom 12..14");
 }
 
 #[test]

@@ -250,6 +250,10 @@ fn planned(
         }
         None => {
             work.put_plan(&plan)?;
+            if let Some(range) = &plan.options.range {
+                let text = range.iter().map(|(least, most)| format!("{least}..{most}")).collect::<Vec<_>>().join(", ");
+                printer.say(&format!("16 bits are stretched from {text}"));
+            }
             Ok(Some((plan, mosaic)))
         }
     }

@@ -295,3 +295,81 @@ fn a_mask_within_the_file_is_seen() {
         }
     }
 }
+
+#[test]
+fn layers_lie_where_gdal_puts_them() {
+    use crate::tiles::World;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (ours, theirs) = (name("ours.tif"), name("theirs.tif"));
+    // A soft card in UTM, so that half a pixel shows and no single one matters.
+    let (width, height) = (400, 300);
+    let georeference = Georeference::from_transform([500_000.0, 2.0, 0.0, 4_400_000.0, 0.0, -2.0], Some(32_618));
+    let spec = RasterSpec { width, height, channels: 3, georeference: &georeference, nodata: None, text: &[] };
+    let wave = |at: usize, length: f64| (127.5 + 100.0 * (at as f64 / length).sin()) as u8;
+    let rows = (0..height).flat_map(|y| (0..width).flat_map(move |x| [wave(x, 9.0), wave(y, 7.0), wave(x + y, 13.0)]));
+    let rows = rows.collect::<Vec<_>>();
+    write_raster::<_, PixelError>(Path::new(&ours), &spec, |to| to.rows(&rows)).expect("written");
+    let raster = Raster::open(Path::new(&ours)).expect("opened");
+    let transform = raster.georeference().transform().expect("a place");
+    let crs = Crs::from_epsg(raster.georeference().epsg().expect("a system")).expect("known");
+    let imagery = Imagery::new(raster, 3, &ImageryOptions::default()).expect("three bands");
+    let layer = Layer::new(Box::new(imagery), transform, crs).expect("a layer");
+    // Near its pixels and at half of their number.
+    for zoom in [16, 15] {
+        let world = World { zoom, tile: 256 };
+        let extent = layer.extent(world);
+        let [left, top] = world.to_mercator([extent.x as f64, extent.y as f64]);
+        let [right, bottom] = world.to_mercator([(extent.x + extent.width) as f64, (extent.y + extent.height) as f64]);
+        let numbers = [left, bottom, right, top, world.resolution(), world.resolution()].map(|n| format!("{n:.9}"));
+        let [left, bottom, right, top, x, y] = &numbers;
+        let arguments = [
+            "-q",
+            "-overwrite",
+            "-t_srs",
+            "EPSG:3857",
+            "-r",
+            "bilinear",
+            "-et",
+            "0",
+            "-dstalpha",
+            "-te",
+            left,
+            bottom,
+            right,
+            top,
+            "-tr",
+            x,
+            y,
+            &ours,
+            &theirs,
+        ];
+        if gdal("gdalwarp", &arguments).is_none() {
+            return;
+        }
+        let found = layer.read(world, extent).expect("drawn");
+        let expected = imagery_of_four(Path::new(&theirs));
+        let part = Rect { x: 0, y: 0, width: extent.width, height: extent.height };
+        let (planes, area) = (expected.read(part).expect("read"), extent.width * extent.height);
+        let opacity = expected.opacity(part).expect("read").expect("alpha");
+        let (mut sum, mut count, mut edges) = (0.0, 0, 0);
+        for (at, pixel) in found.pixels.iter().enumerate() {
+            if (pixel[3] > 0.0) != (opacity[at] > 0) {
+                edges += 1;
+            } else if pixel[3] > 0.99 && opacity[at] == 255 {
+                let far = (0..3).map(|channel| (pixel[channel] - planes.values[channel * area + at]).abs() * 127.5);
+                sum += far.sum::<f32>() / 3.0;
+                count += 1;
+            }
+        }
+        assert!(count > area * 9 / 10 && edges <= 2 * (extent.width + extent.height), "{count} of {area}, {edges}");
+        // Half a pixel off would be 5 and more.
+        assert!(sum / (count as f32) < 0.8, "zoom {zoom}: {}", sum / count as f32);
+    }
+}
+
+fn imagery_of_four(path: &Path) -> Imagery {
+    let raster = Raster::open(path).expect("opened");
+    Imagery::new(raster, 3, &ImageryOptions::default()).expect("three bands")
+}

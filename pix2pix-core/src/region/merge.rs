@@ -37,7 +37,7 @@ impl Export {
             tile_size: plan.world.tile,
             min_zoom: plan.min_zoom(),
             max_zoom: plan.world.zoom,
-            bounds: plan.bounds,
+            bounds: plan.bounds(),
             fingerprint: plan.fingerprint.clone(),
         }
     }

@@ -6,6 +6,9 @@ use crate::{
     tiles::{TilePicture, World},
 };
 
+/// Rows that are drawn at a time.
+const STRIP: usize = 512;
+
 /// Layers over each other, the last on top. Columns and rows are counted from the first that a network's multiple begins at;
 /// what lies before the data or beyond it is mirrored.
 pub struct Mosaic {
@@ -85,13 +88,15 @@ impl Mosaic {
     /// Draws a part of the data, in the world's pixels.
     fn drawn(&self, part: Rect) -> Result<TilePicture, PixelError> {
         let mut picture = TilePicture::empty(part.width, part.height);
-        for layer in &self.layers {
-            if !layer.holds(self.world, part) {
-                continue;
-            }
-            let patch = layer.read(self.world, part)?;
-            for (y, row) in patch.pixels.chunks_exact(part.width).enumerate() {
-                picture.row_mut(y).iter_mut().zip(row).for_each(|(below, pixel)| *below = over(*below, *pixel));
+        // In strips: values on their way take more memory than pixels.
+        for top in (0..part.height).step_by(STRIP) {
+            let strip = Rect { y: part.y + top, height: STRIP.min(part.height - top), ..part };
+            for layer in self.layers.iter().filter(|layer| layer.holds(self.world, strip)) {
+                let patch = layer.read(self.world, strip)?;
+                for (y, row) in patch.pixels.chunks_exact(part.width).enumerate() {
+                    let below = picture.row_mut(top + y).iter_mut();
+                    below.zip(row).for_each(|(below, pixel)| *below = over(*below, *pixel));
+                }
             }
         }
         Ok(picture)

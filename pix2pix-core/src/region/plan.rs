@@ -136,8 +136,8 @@ pub struct Plan {
     pub options: RegionOptions,
     /// The largest zoom.
     pub world: World,
-    /// West, south, east and north in degrees.
-    pub bounds: [f64; 4],
+    /// Where there is data: first column and row, and numbers of them, in the world's pixels.
+    pub data: [usize; 4],
     /// Blocks with something in them, along the Hilbert curve.
     pub blocks: Vec<Block>,
     /// Moments of the norms.
@@ -148,6 +148,12 @@ impl Plan {
     /// The smallest zoom.
     pub fn min_zoom(&self) -> u8 {
         self.options.zooms.map_or(0, |(least, _)| least)
+    }
+
+    /// West, south, east and north in degrees.
+    pub fn bounds(&self) -> [f64; 4] {
+        let [x, y, width, height] = self.data;
+        self.world.bounds(Rect { x, y, width, height })
     }
 
     /// Number of tiles at the largest zoom that may hold something, of some blocks.
@@ -262,7 +268,7 @@ pub fn plan(
             .map_err(|source| PixelError::Read { path: translator.path().to_owned(), source })?,
         model_hash,
         inputs: records,
-        bounds: world.bounds(data),
+        data: [data.x, data.y, data.width, data.height],
         options,
         world,
         blocks,
@@ -312,10 +318,13 @@ fn sampled(mosaic: &Mosaic, options: &RegionOptions, world: World, (blocks, mult
         return vec![Rect { x: 0, y: 0, width, height }];
     }
     let (count, side) = SAMPLED;
+    // Where much is nothing, little is to be learnt.
+    let most = blocks.iter().map(|block| block.tiles).max().unwrap_or(0);
+    let blocks = blocks.iter().filter(|block| 2 * block.tiles >= most).collect::<Vec<_>>();
     let count = count.min(blocks.len());
     let middle = |at: usize| {
         let block = blocks[(2 * at + 1) * blocks.len() / (2 * count)];
-        let all = mosaic.within(of_block(options, world, block)).expect("blocks hold something");
+        let all = mosaic.within(of_block(options, world, *block)).expect("blocks hold something");
         let inner = |start: usize, length: usize| {
             let from = start + length.saturating_sub(side) / 2 / multiple * multiple;
             (from, side.min(start + length - from))

@@ -125,7 +125,7 @@ fn tiles_lie_where_the_picture_lies_and_smaller_zooms_are_reduced_pictures() {
             assert_eq!(picture(&*reader, zoom, parent.x, parent.y), Some(four.halved()), "{parent:?}");
         }
     }
-    let [west, south, east, north] = plan.bounds;
+    let [west, south, east, north] = plan.bounds();
     let corner = WORLD.from_mercator(degrees_to_mercator([west, north]));
     assert!((corner[0] - 512_100.0).abs() < 1e-3 && (corner[1] - 332_830.0).abs() < 1e-3, "{corner:?}");
     let corner = WORLD.from_mercator(degrees_to_mercator([east, south]));

@@ -441,3 +441,13 @@ proptest! {
         prop_assert_eq!(pixels as usize, opacity.iter().filter(|&&value| value > 0).count());
     }
 }
+
+#[test]
+fn the_palette_of_towns_has_the_colours_that_towns_are_drawn_in() {
+    let palette = Palette::from_toml(include_str!("../../palettes/town.toml")).expect("a palette");
+    let found =
+        palette.classes().iter().map(|class| (class.name.as_str(), class.colors.as_slice())).collect::<Vec<_>>();
+    let towns = crate::pairs::synth::town::TOWN_PALETTE.iter().map(|(name, color)| (*name, [Color(*color)]));
+    let towns = towns.collect::<Vec<_>>();
+    assert_eq!(found, towns.iter().map(|(name, colors)| (*name, colors.as_slice())).collect::<Vec<_>>());
+}

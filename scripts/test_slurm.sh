@@ -45,7 +45,7 @@ SlurmdLogFile=$folder/slurmd.log
 MailProg=/bin/true
 KillWait=10
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000
-PartitionName=all Nodes=$host Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
 mkdir -p "$folder/state" "$folder/spool"
 export SLURM_CONF=$folder/slurm.conf
@@ -74,7 +74,7 @@ case $input in *.tif) ;; *) crs=(--src-crs EPSG:3857) ;; esac
 job=$(sbatch --parsable --array=0-3 --cpus-per-task=1 --mem=2G --output="$folder/task-%a.log" --export=ALL scripts/slurm_tiles.sh "$folder/work")
 # One shard is killed while it works, as an out-of-memory killer would.
 killed=no
-for _ in $(seq 600); do
+for _ in $(seq 300); do
   pid=$(pgrep -f "tiles run $folder/work" | tail -1 || true)
   if [ -n "$pid" ] && [ "$(find "$folder/work/blocks" -name '*.block' | wc -l)" -ge 1 ]; then
     kill -KILL "$pid" && killed=yes
@@ -82,7 +82,12 @@ for _ in $(seq 600); do
   fi
   sleep 0.1
 done
-[ "$killed" = yes ] || { echo "no shard could be killed while it worked" >&2; exit 1; }
+[ "$killed" = yes ] || {
+  echo "no shard could be killed while it worked" >&2
+  squeue >&2
+  tail -n 5 "$folder"/task-*.log "$folder"/slurmd.log >&2
+  exit 1
+}
 for _ in $(seq 600); do
   [ -n "$(squeue -h -j "$job" 2>/dev/null)" ] || break
   sleep 1

@@ -67,7 +67,7 @@ fn a_picture_becomes_a_folder_of_tiles_with_a_page_or_an_archive() {
     // As an archive, with TileJSON beside it; from south in a folder; 512 pixels.
     place.good(&format!("{TILES} -o map.pmtiles --format jpeg"));
     assert!(place.path("map.tilejson.json").is_file());
-    place.good(&format!("{TILES} -o south --tms --tile-size 512 --block-size 512"));
+    place.good("tiles field.png --src-crs EPSG:3857 -o south --tms --tile-size 512 --block-size 512");
     let south = fs::read_to_string(place.path("south/tilejson.json")).expect("TileJSON");
     assert!(south.contains("\"tms\"") && south.contains("\"tile_size\": 512"), "{south}");
     // Tiles become tiles.

@@ -153,6 +153,9 @@ fn inputs_that_are_of_no_use_are_clear_errors_and_leave_nothing() {
         assert!(said.contains(expected), "{words}: {said}");
         assert!(!place.path("out").exists() && !place.path("out.work").exists(), "{words} leaves nothing");
     }
+    // A folder that somebody uses keeps what is not of the work.
+    place.bad("tiles cut.tif -o out --work town");
+    assert!(place.path("town/train").is_dir() && !place.path("town/blocks").exists());
 }
 
 #[test]

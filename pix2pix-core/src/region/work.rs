@@ -3,7 +3,7 @@
 use std::{
     fs,
     fs::{File, TryLockError},
-    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -142,7 +142,7 @@ impl Work {
         let path = self.plan_path();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RegionError::Work { path, source }),
         };
         let damaged = |reason: String| RegionError::Damaged { path: path.clone(), reason };
@@ -169,7 +169,7 @@ impl Work {
     pub fn has(&self, plan: &Plan, number: usize) -> Result<bool, RegionError> {
         match self.open(plan, number) {
             Ok(_) => Ok(true),
-            Err(RegionError::Work { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(RegionError::Work { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
             // What is damaged is done again.
             Err(RegionError::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -261,12 +261,26 @@ impl Work {
         Ok(reports)
     }
 
-    /// Removes the whole folder.
+    /// Removes what belongs to the work, and the folder when nothing else is in it.
     ///
     /// # Errors
     /// Whatever the system refuses.
     pub fn remove(self) -> Result<(), RegionError> {
-        fs::remove_dir_all(&self.root).map_err(refused(&self.root))
+        let gone = |path: &Path, removed: std::io::Result<()>| match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(refused(path)(error)),
+            _ => Ok(()),
+        };
+        for folder in ["blocks", "shards"].map(|name| self.root.join(name)) {
+            gone(&folder, fs::remove_dir_all(&folder))?;
+        }
+        for file in [self.plan_path(), self.root.join("work.lock")] {
+            gone(&file, fs::remove_file(&file))?;
+        }
+        match fs::remove_dir(&self.root) {
+            // Somebody keeps other things there.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => gone(&self.root, removed),
+        }
     }
 }
 
